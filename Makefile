@@ -1,0 +1,77 @@
+# The only entry: `make` lists the verbs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PORT ?= 3000
+HOST ?= 127.0.0.1
+REF ?= HEAD~1
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SAMPLE := docs/samples/7.png
+export BENTOML_DO_NOT_TRACK := True
+
+.PHONY: help serve test lint format train bench bench-against memory build lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ConvServe needs Python 3.11 or newer; set PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: requirements/serve-cpu.txt | $(VENV)/bin/python
+	$(PIP) --require-hashes --requirement requirements/serve-cpu.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(VENV)/bin/python
+	$(PIP) --requirement requirements/dev.txt
+	@touch $@
+
+serve: $(VENV)/.serve ## serve the default model on http://127.0.0.1:3000 (PORT=…, HOST=…)
+	@(until (exec 3<>/dev/tcp/$(HOST)/$(PORT)) 2>/dev/null; do sleep 0.2; done; \
+	  printf '\nServing. Classify a sample image with:\n\n  curl --data-binary @%s http://%s:%s/v1/classify\n\n' $(SAMPLE) $(HOST) $(PORT)) & \
+	trap "kill $$! 2>/dev/null || true" EXIT; \
+	$(BIN)/bentoml serve --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.dev lint ## lint, types and all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## format and mend what ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+train: $(VENV)/.dev ## train LeNet on the digits and add it to models/repository
+	$(BIN)/python -m training fit --store models/repository
+
+bench: $(VENV)/.dev ## this service, stock BentoML and the ceiling in turn; writes build/bench.json
+	$(BIN)/python -m benchmarks.bench
+
+bench-against: $(VENV)/.dev ## this tree and REF in turn (REF=<git ref>); writes build/bench-against.json
+	$(BIN)/python -m benchmarks.against $(REF)
+
+memory: $(VENV)/.dev ## memory of a worker over 200,000 requests; writes build/memory.json
+	$(BIN)/python -m benchmarks.memory
+
+build: $(VENV)/.serve ## a Bento for CPUs; `bentoml build` makes the one for GPUs
+	$(BIN)/bentoml build --bentofile bentofile.cpu.yaml
+
+lock: $(VENV)/.dev ## pin the requirements anew from pyproject.toml
+	for side in cpu gpu; do \
+	  $(BIN)/uv pip compile --quiet pyproject.toml --extra serve-$$side --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements/serve-$$side.txt; \
+	done
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra serve-cpu --extra train --extra dev --universal --python-version 3.11 \
+	  --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements/dev.txt
+	# which CUDA packages torch wants is for torch to say: a CPU build of it wants none
+	sed --in-place --regexp-extended '/^(nvidia-(cu|nc|nv)|cuda-|triton)/d' requirements/dev.txt
+
+clean: ## remove what was made, the environment included
+	rm -rf $(VENV) build runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

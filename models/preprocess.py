@@ -1,0 +1,201 @@
+"""How the bytes of an image file become the uint8 array that a model takes. The one definition, for training's
+evaluation and for the service alike; it must not know which of the two is asking.
+
+Three steps, so that a caller can refuse early and decode elsewhere: `open_image` reads the header and applies the
+limits, `decode` reads the pixels, `fit` crops and resizes. `preprocess` is all three.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from models.errors import ImageFormatNotAllowed, ImageTooLarge, InvalidImage, TruncatedImage
+from models.spec import Geometry
+
+DEFAULT_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
+OPTIONAL_FORMATS = frozenset({"BMP", "GIF"})  # of a GIF, the first frame
+
+# Leading bytes of the formats that can be allowed, then of those that are only recognised, to be refused by name.
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"8BPS", "PSD"),
+    (b"%PDF", "PDF"),
+    (b"%!PS", "EPS"),
+    (b"\xc5\xd0\xd3\xc6", "EPS"),
+    (b"\0\0\1\0", "ICO"),
+    (b"SIMPLE  =", "FITS"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"<svg", "SVG"),
+)
+
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {  # orientation → what undoes it (EXIF 2.32, section 4.6.4)
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_DRAFT_SCALES = (8, 4, 2, 1)  # the reduced scales that libjpeg decodes at
+
+# Our own limits are checked on the header before a pixel is decoded; Pillow's second opinion would be a warning.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What may be decoded at all. Pixel limits hold for what is decoded in memory, width × height."""
+
+    formats: frozenset[str] = DEFAULT_FORMATS
+    max_pixels: int = 16_000_000
+    max_draft_pixels: int = 50_000_000  # of a baseline JPEG whose reduced-scale decode stays under max_pixels
+    max_side_px: int = 32_768  # a strip of one pixel's width is no photograph either
+
+
+def sniff(data: bytes) -> str | None:
+    """Return the format that the leading bytes of *data* declare, or None if they are no known image format."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[4:8] == b"ftyp":
+        return "AVIF or HEIF"
+    for signature, name in _SIGNATURES:
+        if data.startswith(signature):
+            return name
+    return None
+
+
+def open_image(data: bytes, geometry: Geometry, limits: DecodeLimits) -> Image.Image:
+    """Read the header of an image file and refuse what must not be decoded; no pixel is decoded here.
+
+    Raises `InvalidImage`, `ImageFormatNotAllowed` or `ImageTooLarge`.
+    """
+    name = sniff(data)
+    if name is None:
+        raise InvalidImage(f"not an image: {len(data)} bytes that start as no known image format")
+    if name not in limits.formats:
+        raise ImageFormatNotAllowed(f"{name} is not accepted; accepted are {', '.join(sorted(limits.formats))}")
+    if name == "WEBP":  # Pillow creates WebP's decoder, with its canvas, on opening
+        _check_size(*_webp_size(data), limits.max_pixels, limits)
+    try:
+        image = Image.open(io.BytesIO(data), formats=(name,))
+    except Exception as error:  # hostile bytes make Pillow's parsers raise almost anything
+        raise InvalidImage(f"not a readable {name} file") from error
+    width, height = image.size
+    if geometry.jpeg_draft and name == "JPEG" and "progressive" not in image.info:
+        _check_size(width, height, limits.max_draft_pixels, limits)
+        scale = draft_scale(width, height, geometry)
+        width, height = -(-width // scale), -(-height // scale)  # libjpeg rounds up
+    _check_size(width, height, limits.max_pixels, limits)
+    return image
+
+
+def decode(image: Image.Image, geometry: Geometry) -> Image.Image:
+    """Decode the pixels of an opened image, upright, as mode L or RGB, alpha composed on the spec's background.
+
+    Raises `TruncatedImage` when the pixel data is damaged or incomplete.
+    """
+    try:
+        if geometry.jpeg_draft and image.format == "JPEG":
+            scale = draft_scale(*image.size, geometry)
+            image.draft(None, (image.width // scale, image.height // scale))
+        image.load()
+    except Exception as error:  # as above
+        raise TruncatedImage(f"{image.format} image is truncated or damaged") from error
+    flat = _flatten(image, geometry.background)
+    turn = _UPRIGHT.get(_orientation(image))
+    return flat if turn is None else flat.transpose(turn)
+
+
+def fit(image: Image.Image, geometry: Geometry) -> npt.NDArray[np.uint8]:
+    """Crop and resize an L or RGB image of any size in one resampling; return uint8 (height, width, channels)."""
+    size = (geometry.width, geometry.height)
+    if image.size != size or geometry.resize != "stretch":
+        resample = Image.Resampling[geometry.interpolation.upper()]
+        image = image.resize(size, resample, box=_source_box(*image.size, geometry))
+    if image.mode != geometry.mode:
+        image = image.convert(geometry.mode)
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(geometry.shape)
+
+
+def preprocess(data: bytes, geometry: Geometry, limits: DecodeLimits) -> npt.NDArray[np.uint8]:
+    """Turn the bytes of an image file into the uint8 (height, width, channels) array of *geometry*.
+
+    Raises `InvalidImage`, `TruncatedImage`, `ImageFormatNotAllowed` or `ImageTooLarge`.
+    """
+    return fit(decode(open_image(data, geometry, limits), geometry), geometry)
+
+
+def draft_scale(width: int, height: int, geometry: Geometry) -> int:
+    """Return the largest of 1, 2, 4, 8 by which a JPEG can be decoded smaller and still cover what `fit` samples.
+
+    Orientation is not looked at: the condition is put to the shorter side, which is the same either way.
+    """
+    needed = geometry.resize_px or max(geometry.width, geometry.height)
+    shorter = min(width, height)
+    return next(scale for scale in _DRAFT_SCALES if scale == 1 or shorter // scale >= needed)
+
+
+def _source_box(width: int, height: int, geometry: Geometry) -> tuple[float, float, float, float]:
+    """Return the box of the source, in source pixels, that becomes the whole target."""
+    if geometry.resize_px is None:
+        return 0, 0, width, height
+    scale = min(width, height) / geometry.resize_px  # source pixels per pixel of the resized image
+    box_width, box_height = geometry.width * scale, geometry.height * scale
+    left, top = (width - box_width) / 2, (height - box_height) / 2
+    return left, top, left + box_width, top + box_height
+
+
+def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """Bring any mode that a decoder yields to L or RGB."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I"):  # 16 bits a sample: the upper 8
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        flat = Image.new("RGB", image.size, background)
+        flat.paste(layer, mask=layer.getchannel("A"))
+        return flat
+    return image.convert("L" if image.mode in ("1", "F") else "RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 where there is none or none that can be read."""
+    if "exif" not in image.info:
+        return 1
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # damaged EXIF is no reason to refuse good pixels
+        return 1
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Return width and height from a WebP header (RFC 9649, sections 2.5 to 2.7); (0, 0) if it is cut short."""
+    head, kind = data[12:30], data[12:16]
+    if len(head) < 18:
+        return 0, 0
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(head[12:15], "little"), 1 + int.from_bytes(head[15:18], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(head[9:13], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return int.from_bytes(head[14:16], "little") & 0x3FFF, int.from_bytes(head[16:18], "little") & 0x3FFF
+
+
+def _check_size(width: int, height: int, max_pixels: int, limits: DecodeLimits) -> None:
+    if width * height > max_pixels:
+        raise ImageTooLarge(f"image of {width}×{height} pixels exceeds the limit of {max_pixels:,} pixels")
+    if max(width, height) > limits.max_side_px:
+        raise ImageTooLarge(f"image of {width}×{height} pixels exceeds the limit of {limits.max_side_px:,} per side")

@@ -1,0 +1,199 @@
+"""The model store: `<root>/<name>/<version>/{model.onnx, golden.npz, manifest.json}` on a local path.
+
+Versions are positive integers that `put` allocates; a version appears whole or not at all and never changes after.
+Files are read once, checked against the manifest's SHA-256, and handed on as bytes, so that what was checked is what
+is loaded. What is inside an ONNX file is not known here.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.errors import InvalidModelFile, ModelNotFound
+from models.golden import Golden
+from models.spec import IMAGE_SUFFIX, NAME_PATTERN, Quality, first_fault
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.npz"
+PRECISION_FILES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileDigest(_Frozen):
+    """Size and SHA-256 of one file of a version."""
+
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Rung(_Frozen):
+    """One precision of the ladder: admitted with its measured quality, or refused with the reason."""
+
+    admitted: bool
+    quality: Quality | None = None
+    reason: str | None = None
+
+
+class Manifest(_Frozen):
+    """What a version consists of; written last, so that a folder without one is not a version."""
+
+    manifest_version: Literal[1] = 1
+    name: str
+    version: int
+    files: dict[str, FileDigest]
+    ladder: dict[Precision, Rung]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """The verified content of one precision of one version."""
+
+    name: str
+    version: int
+    precision: Precision
+    path: Path
+    data: bytes
+    sha256: str
+    golden: Golden
+
+
+class ModelStore:
+    """A folder of models. Reading needs no lock; `put` holds one per model name."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """Return the names of all models that have a version, sorted."""
+        if not self.root.is_dir():
+            raise ModelNotFound(f"model store {self.root}: no such folder")
+        return sorted(path.name for path in self.root.iterdir() if _is_name(path.name) and self.versions(path.name))
+
+    def versions(self, name: str) -> list[int]:
+        """Return the complete versions of a model, ascending; empty if there is no such model."""
+        if not _is_name(name):
+            return []
+        return [
+            number for number in _numbers(self.root / name) if (self.root / name / str(number) / MANIFEST).is_file()
+        ]
+
+    def manifest(self, name: str, version: int) -> Manifest:
+        """Read a version's manifest; raises `ModelNotFound` or `InvalidModelFile`."""
+        if version not in self.versions(name):
+            raise ModelNotFound(f"model {name!r} has no version {version} in {self.root}")
+        path = self.root / name / str(version) / MANIFEST
+        try:
+            manifest = Manifest.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise InvalidModelFile(f"{path}: invalid manifest: {first_fault(error)}") from error
+        if (manifest.name, manifest.version) != (name, version):
+            raise InvalidModelFile(f"{path}: speaks of {manifest.name} version {manifest.version}")
+        return manifest
+
+    def read(self, name: str, version: int, precision: Precision = "fp32") -> ModelFile:
+        """Read and verify one precision of a version and its golden images.
+
+        Raises `ModelNotFound`, or `InvalidModelFile` that names the file and what is wrong with it.
+        """
+        manifest = self.manifest(name, version)
+        rung = manifest.ladder.get(precision)
+        if rung is None or not rung.admitted:
+            reason = rung.reason if rung is not None and rung.reason else "it was not made"
+            raise ModelNotFound(f"model {name!r} version {version} has no {precision}: {reason}")
+        folder = self.root / name / str(version)
+        path = folder / PRECISION_FILES[precision]
+        data = _read_verified(path, manifest)
+        golden = Golden.from_bytes(_read_verified(folder / GOLDEN, manifest), str(folder / GOLDEN))
+        return ModelFile(name, version, precision, path, data, manifest.files[path.name].sha256, golden)
+
+    @contextmanager
+    def put(self, name: str, ladder: dict[Precision, Rung]) -> Iterator[tuple[Path, int]]:
+        """Add a version: yields (an empty folder to write the files into, the version number that they will have).
+
+        *ladder* is read when the block ends. If the block raises, nothing remains; else the version appears at once.
+        """
+        if not _is_name(name):
+            raise ModelNotFound(f"{name!r} is no model name: {NAME_PATTERN}, not ending in {IMAGE_SUFFIX}")
+        home = self.root / name
+        home.mkdir(parents=True, exist_ok=True)
+        with _locked(home):
+            version = max(_numbers(home), default=0) + 1
+            staging = Path(tempfile.mkdtemp(prefix=".put-", dir=home))
+            try:
+                yield staging, version
+                files = {path.name: _digest(path.read_bytes()) for path in sorted(staging.iterdir())}
+                manifest = Manifest(name=name, version=version, files=files, ladder=ladder)
+                _require_files(manifest)
+                _write_synced(staging / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
+                staging.chmod(0o755)
+                staging.rename(home / str(version))
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_name(name: str) -> bool:
+    return re.fullmatch(NAME_PATTERN, name) is not None and not name.endswith(IMAGE_SUFFIX)
+
+
+def _numbers(home: Path) -> list[int]:
+    """Return the numbers of all version folders, complete or not, ascending."""
+    if not home.is_dir():
+        return []
+    return sorted(int(path.name) for path in home.iterdir() if re.fullmatch(r"[1-9][0-9]{0,8}", path.name))
+
+
+def _digest(data: bytes) -> FileDigest:
+    return FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def _read_verified(path: Path, manifest: Manifest) -> bytes:
+    want = manifest.files.get(path.name)
+    if want is None:
+        raise InvalidModelFile(f"{path}: not in the manifest")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidModelFile(f"{path}: {error.strerror}") from error
+    if len(data) != want.bytes:
+        raise InvalidModelFile(f"{path}: {len(data)} bytes, but the manifest says {want.bytes}")
+    if hashlib.sha256(data).hexdigest() != want.sha256:
+        raise InvalidModelFile(f"{path}: SHA-256 differs from the manifest's")
+    return data
+
+
+def _require_files(manifest: Manifest) -> None:
+    needed = [PRECISION_FILES[precision] for precision, rung in manifest.ladder.items() if rung.admitted] + [GOLDEN]
+    missing = [name for name in needed if name not in manifest.files]
+    if missing:
+        raise InvalidModelFile(f"model {manifest.name!r} is incomplete: {', '.join(missing)} not written")
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,138 @@
+"""The routes: HTTP in and out of the engine. A handler gets a `Request` whose body is read and returns a `Response`."""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from pydantic_core import to_json
+
+from service import multipart, parameters
+from service.engine import Engine, Refusal, ServedModel
+from service.errors import NotReady, UnknownModel, UnsupportedMediaType, quoted
+from service.http import Request, Response, Route, Timings
+from service.metrics import Metrics
+from service.settings import Settings
+
+DEFAULT_TOP_K = 5
+_PARAMETERS = ("model", "top_k")
+# what clients declare for a raw body; the bytes decide what it is. The form type is curl's for --data-binary.
+_RAW_TYPES = frozenset({b"", b"application/octet-stream", b"application/x-www-form-urlencoded"})
+
+
+class App:
+    """The handlers of one worker. *phase* says what the worker is busy with while it is not ready, else None."""
+
+    def __init__(self, engine: Engine, settings: Settings, phase: Callable[[], str | None]) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._phase = phase
+        self.routes = (
+            Route("/v1/classify", {"POST": self.classify}, takes_body=True),
+            Route("/v1/models", {"GET": self.models}),
+            Route("/v1/models/{name}", {"GET": self.model}),
+            Route("/livez", {"GET": self.livez}),
+            Route("/readyz", {"GET": self.readyz}),
+            Route("/metrics", {"GET": self.metrics_text}),
+        )
+        self.metrics = Metrics(self.routes)
+
+    async def classify(self, request: Request) -> Response:
+        """POST /v1/classify: one image as the raw body, or several as multipart files."""
+        values = parameters.parse(request.query, _PARAMETERS)
+        model = self._engine.find(values.get("model"))
+        labels = len(model.spec.labels)
+        k = min(DEFAULT_TOP_K, labels)
+        if "top_k" in values:
+            k = parameters.integer("top_k", values["top_k"], 1, labels)
+        content_type = request.headers.get(b"content-type", b"")
+        several = content_type[:19].lower() == b"multipart/form-data"
+        if several:
+            files = multipart.parse(content_type, request.body, self._settings.max_images)
+        else:
+            _require_image_type(content_type)
+            files = [request.body]
+        classified = await self._engine.classify(files, model, k, request.deadline)
+        timings = Timings(
+            request.read_s, classified.decode_s, classified.queue_s, classified.inference_s, perf_counter()
+        )
+        if len(files) == 1:
+            if isinstance(classified.results[0], Exception):
+                raise classified.results[0]
+            answer: dict[str, Any] = {"predictions": classified.results[0]}
+        else:
+            answer = {"results": [_result(result, self.metrics) for result in classified.results]}
+        spec = model.spec
+        identity = {"name": spec.name, "version": spec.version, "precision": model.loaded.precision}
+        body = to_json({"request_id": request.id, "model": identity, **answer})
+        return Response(body, headers=[(b"server-timing", _server_timing(timings))], timings=timings)
+
+    async def models(self, request: Request) -> Response:
+        """GET /v1/models: what is served, in short."""
+        parameters.parse(request.query, ())
+        models = [_summary(model) for model in self._engine.models.values()]
+        return Response(to_json({"models": models}))
+
+    async def model(self, request: Request) -> Response:
+        """GET /v1/models/{name}: spec, labels, quality and where the model runs."""
+        parameters.parse(request.query, ())
+        model = self._engine.models.get(request.params["name"])
+        if model is None:
+            raise UnknownModel(f"no model {quoted(request.params['name'])} is served")
+        spec = model.spec.model_dump(mode="json")
+        return Response(to_json({**_summary(model), "labels": spec["labels"], "spec": spec}))
+
+    async def livez(self, request: Request) -> Response:
+        """GET /livez: the event loop turns."""
+        return Response(b'{"live":true}')
+
+    async def readyz(self, request: Request) -> Response:
+        """GET /readyz: 200 when requests are welcome here, else 503 with the phase."""
+        phase = self._phase()
+        if phase is not None:
+            raise NotReady(f"not ready: {phase}", retry_after_s=1)
+        return Response(b'{"ready":true}')
+
+    async def metrics_text(self, request: Request) -> Response:
+        """GET /metrics: all workers' metrics in Prometheus' text format."""
+        text = await asyncio.to_thread(self.metrics.render)
+        return Response(text, content_type=b"text/plain; version=0.0.4; charset=utf-8")
+
+
+def _require_image_type(content_type: bytes) -> None:
+    media_type = content_type.partition(b";")[0].strip().lower()
+    if media_type not in _RAW_TYPES and not media_type.startswith(b"image/"):
+        raise UnsupportedMediaType(
+            "this content type is not accepted; send image/*, application/octet-stream or multipart/form-data"
+        )
+
+
+def _result(result: Any, metrics: Metrics) -> dict[str, Any]:
+    if not isinstance(result, Refusal):
+        return {"predictions": result}
+    metrics.reject(result.code)
+    return {"error": str(result), "code": result.code}
+
+
+def _summary(model: ServedModel) -> dict[str, Any]:
+    loaded, spec = model.loaded, model.spec
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "precision": loaded.precision,
+        "sha256": loaded.sha256,
+        "provider": loaded.session.placement.provider,
+        "nodes": loaded.session.placement.nodes,
+        "classes": len(spec.labels),
+        "quality": spec.quality.model_dump(),
+    }
+
+
+def _server_timing(timings: Timings) -> bytes:
+    """Return the Server-Timing value, durations in milliseconds (W3C Server Timing)."""
+    return b"read;dur=%.3f, decode;dur=%.3f, queue;dur=%.3f, inference;dur=%.3f" % (
+        timings.read_s * 1e3,
+        timings.decode_s * 1e3,
+        timings.queue_s * 1e3,
+        timings.inference_s * 1e3,
+    )

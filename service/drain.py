@@ -1,0 +1,69 @@
+"""Leaving without losing a request: on SIGTERM a worker says that it is not ready, serves on, then lets uvicorn end.
+
+Load balancers notice a failing readiness only after a while; a worker that stops accepting at once loses what they
+still send. uvicorn has no hook for this, so its own signal handler is taken over, and is called when the delay is
+over. This depends on how uvicorn is made and fails loudly when that changes.
+"""
+
+import asyncio
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+from service.settings import Settings
+
+logger = logging.getLogger("convserve.drain")
+
+
+class Drain:
+    """Whether this worker is leaving, and the signal handler that makes it so."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._delay_s = settings.drain_delay_s
+        self._grace_s = settings.drain_grace_s
+        self._keep_alive_s = settings.keep_alive_s
+        self.draining = False
+
+    def take_over(self) -> None:
+        """Replace uvicorn's SIGTERM handler by ours; call it when uvicorn has installed its own.
+
+        Hosted by something else there is nothing to take over, and its own way of stopping holds. Raises
+        `RuntimeError` when the host is uvicorn but not as we know it.
+        """
+        handler: Any = signal.getsignal(signal.SIGTERM)
+        server: Any = getattr(handler, "__self__", None)
+        if type(server).__module__ != "uvicorn.server":
+            logger.warning("not hosted by uvicorn: no drain delay on SIGTERM")
+            return
+        for owner, name in (
+            (server, "should_exit"),
+            (server, "force_exit"),
+            (server.config, "timeout_graceful_shutdown"),
+            (server.config, "timeout_keep_alive"),
+        ):
+            if not hasattr(owner, name):
+                raise RuntimeError(f"uvicorn's {type(owner).__name__} has no {name} any more: the drain must be mended")
+        server.config.timeout_graceful_shutdown = self._grace_s
+        server.config.timeout_keep_alive = self._keep_alive_s
+        loop = asyncio.get_running_loop()
+
+        def on_sigterm(number: int, frame: FrameType | None) -> None:
+            if self.draining:  # told twice: now
+                server.force_exit = True
+            if self.draining or server.should_exit:  # SIGINT came first: no delay
+                handler(number, frame)
+                return
+            self.draining = True
+            loop.call_soon_threadsafe(self._begin, loop, server, handler)
+
+        signal.signal(signal.SIGTERM, on_sigterm)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, server: Any, handler: Any) -> None:
+        logger.info("draining: not ready from now on, serving for another %g s", self._delay_s)
+
+        def end() -> None:
+            if not server.should_exit:
+                handler(signal.SIGTERM, None)
+
+        loop.call_later(self._delay_s, end)

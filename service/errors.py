@@ -1,0 +1,126 @@
+"""What can go wrong with a request, and the HTTP status of every error code, the contract's (`models.errors`) included.
+
+This is the only place that knows statuses. Text of a `RequestError` is one line that is safe to show to a client.
+"""
+
+from typing import ClassVar, Final
+
+STATUS: Final[dict[str, int]] = {
+    "bad_multipart": 400,
+    "not_found": 404,
+    "unknown_model": 404,
+    "method": 405,
+    "slow_client": 408,
+    "body_too_large": 413,
+    "too_many_images": 413,
+    "media_type": 415,
+    "bad_param": 422,
+    "too_many_pixels": 422,
+    "truncated": 422,
+    "unidentified": 422,
+    "internal": 500,
+    "not_ready": 503,
+    "queue_full": 503,
+    "deadline": 504,
+}
+CLOSES_CONNECTION: Final = frozenset({"body_too_large", "slow_client"})  # what is left of the body is not worth reading
+
+
+def quoted(text: str) -> str:
+    """Return what a client sent, fit for one line of an error: escaped, in quotes, cut to a readable length."""
+    return repr(text if len(text) <= 64 else text[:61] + "...")
+
+
+class RequestError(Exception):
+    """Base of everything that ends a request with an error answer."""
+
+    code: ClassVar[str] = "internal"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class NotFound(RequestError):
+    """No such path."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, for other methods."""
+
+    code = "method"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(f"method {method} is not allowed here; allowed: {allowed}")
+        self.headers = ((b"allow", allowed.encode()),)
+
+
+class BodyTooLarge(RequestError):
+    """More bytes than the body limit, declared or sent."""
+
+    code = "body_too_large"
+
+
+class SlowClient(RequestError):
+    """The body was not complete in time."""
+
+    code = "slow_client"
+
+
+class UnsupportedMediaType(RequestError):
+    """A content type or encoding that this route does not take."""
+
+    code = "media_type"
+
+
+class BadMultipart(RequestError):
+    """A multipart body that cannot be parsed."""
+
+    code = "bad_multipart"
+
+
+class TooManyImages(RequestError):
+    """More files in one request than the limit."""
+
+    code = "too_many_images"
+
+
+class BadParameter(RequestError):
+    """A parameter that does not exist or is out of range."""
+
+    code = "bad_param"
+
+
+class UnknownModel(RequestError):
+    """No model of that name is served."""
+
+    code = "unknown_model"
+
+
+class DeadlinePassed(RequestError):
+    """The request's time was up before it had an answer."""
+
+    code = "deadline"
+
+
+class InferenceFailed(RequestError):
+    """The device failed on the batch that this image was in."""
+
+    code = "internal"
+
+
+class _TryLater(RequestError):
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.headers = ((b"retry-after", b"%d" % retry_after_s),)
+
+
+class Overloaded(_TryLater):
+    """The queue is full, by images or by the time that waiting in it would take."""
+
+    code = "queue_full"
+
+
+class NotReady(_TryLater):
+    """No model is ready: loading, or shutting down."""
+
+    code = "not_ready"

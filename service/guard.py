@@ -1,0 +1,135 @@
+"""The outermost layer: every HTTP request of every path comes in here and every answer leaves here.
+
+It gives the request its id, finds the route, reads the body within its limits, turns every failure into one shape of
+JSON, and counts. It knows nothing of images or models beyond their errors' codes.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from pydantic_core import to_json
+
+from models.errors import ModelError
+from service.body import Body, ClientDisconnected
+from service.errors import CLOSES_CONNECTION, STATUS, RequestError
+from service.http import OTHER, Request, Response, Route, Router, handler_of
+from service.metrics import Metrics
+from service.settings import Settings
+
+logger = logging.getLogger("convserve.guard")
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_CLOSE = (b"connection", b"close")
+
+
+class Guard:
+    """The ASGI application for HTTP. *draining* says whether connections are to be closed after their answer."""
+
+    def __init__(
+        self, routes: Sequence[Route], metrics: Metrics, settings: Settings, draining: Callable[[], bool]
+    ) -> None:
+        self._router = Router(routes)
+        self._metrics = metrics
+        self._body = Body(settings.max_body_bytes, settings.body_timeout_s)
+        self._request_timeout_s = settings.request_timeout_s
+        self._draining = draining
+        self._ids = _random_ids()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1003})
+            return
+        started = perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given_id = headers.get(b"x-request-id")
+        request_id = given_id.decode() if given_id and _REQUEST_ID.fullmatch(given_id) else next(self._ids)
+        template = OTHER
+        self._metrics.in_flight.add(1)
+        try:
+            closes = False
+            try:
+                route, params = self._router.find(scope["path"])
+                template = route.template
+                handler = handler_of(route, scope["method"])
+                body = await self._body.read(receive, headers) if route.takes_body else b""
+                response = await handler(
+                    Request(
+                        request_id,
+                        scope["method"],
+                        scope["path"],
+                        scope["query_string"],
+                        headers,
+                        params,
+                        body,
+                        perf_counter() - started,
+                        started + self._request_timeout_s,
+                    )
+                )
+            except (ModelError, RequestError) as error:
+                self._metrics.reject(error.code)
+                response = error_response(error, request_id)
+                closes = error.code in CLOSES_CONNECTION
+            except ClientDisconnected:
+                self._metrics.cancelled["read"].add()
+                return
+            except Exception:  # the last place where a bug can still become an answer
+                logger.exception("request %s failed", request_id)
+                self._metrics.internal_errors["request"].add()
+                response = error_response(RequestError("internal error"), request_id)
+            await self._send(send, receive, response, request_id, headers, closes=closes)
+            ended = perf_counter()
+        finally:
+            self._metrics.in_flight.add(-1)
+        self._metrics.request(template, scope["method"], response.status, ended - started)
+        if response.timings is not None:
+            self._metrics.stages(response.timings, ended - response.timings.answered_at)
+
+    async def _send(
+        self,
+        send: Send,
+        receive: Receive,
+        response: Response,
+        request_id: str,
+        headers: dict[bytes, bytes],
+        *,
+        closes: bool,
+    ) -> None:
+        fields = [
+            (b"content-type", response.content_type),
+            (b"content-length", b"%d" % len(response.body)),
+            (b"x-request-id", request_id.encode()),
+            *_ALWAYS,
+            *response.headers,
+        ]
+        if closes or self._draining():
+            fields.append(_CLOSE)
+        await send({"type": "http.response.start", "status": response.status, "headers": fields})
+        if closes:
+            await send({"type": "http.response.body", "body": response.body, "more_body": True})
+            await self._body.discard(receive, headers)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await send({"type": "http.response.body", "body": response.body})
+
+
+def error_response(error: ModelError | RequestError, request_id: str) -> Response:
+    """Return the one shape that every error has, with its status and headers."""
+    body = to_json({"error": str(error), "code": error.code, "request_id": request_id})
+    return Response(body, STATUS[error.code], headers=list(getattr(error, "headers", ())))
+
+
+def _random_ids() -> Iterator[str]:
+    """Yield unguessable 32-digit ids, taking randomness from the kernel for many at once."""
+    while True:
+        pool = os.urandom(16 * 256).hex()
+        for start in range(0, len(pool), 32):
+            yield pool[start : start + 32]

@@ -1,0 +1,96 @@
+"""Requests and responses as values, and the table that finds a route: plain HTTP, nothing of images or models."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from service.errors import MethodNotAllowed, NotFound
+
+OTHER = "_other"  # the route that metrics name for paths that do not exist
+
+
+@dataclass(slots=True)
+class Request:
+    """One request with its body read. `headers` are lower-case, the last of equal names wins."""
+
+    id: str
+    method: str
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    params: dict[str, str]  # what the {braces} of the route's template matched
+    body: bytes
+    read_s: float  # time until the body was complete
+    deadline: float  # on the monotonic clock of time.perf_counter()
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a classified request went; `answered_at` is when only responding was left."""
+
+    read_s: float
+    decode_s: float
+    queue_s: float
+    inference_s: float
+    answered_at: float  # on the clock of time.perf_counter()
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer; the headers that every answer has are added on sending."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = b"application/json"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    timings: Timings | None = None
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path template such as `/v1/models/{name}` with a handler for each method."""
+
+    template: str
+    handlers: dict[str, Handler]
+    takes_body: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """Value of the Allow header."""
+        methods = [*self.handlers, "HEAD"] if "GET" in self.handlers else list(self.handlers)
+        return ", ".join(sorted(methods))
+
+
+class Router:
+    """Finds the route of a path: a dictionary for constant paths, then one pattern after the other."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self._constant = {route.template: route for route in routes if "{" not in route.template}
+        self._patterns = [(_pattern(route.template), route) for route in routes if "{" in route.template]
+
+    def find(self, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route and what its template's braces matched; raises `NotFound`."""
+        route = self._constant.get(path)
+        if route is not None:
+            return route, {}
+        for pattern, candidate in self._patterns:
+            if match := pattern.fullmatch(path):
+                return candidate, match.groupdict()
+        raise NotFound("no such path")
+
+
+def handler_of(route: Route, method: str) -> Handler:
+    """Return the handler for *method*, HEAD being answered as GET; raises `MethodNotAllowed`."""
+    handler = route.handlers.get("GET" if method == "HEAD" else method)
+    if handler is None:
+        raise MethodNotAllowed(method, route.allowed)
+    return handler
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", template)
+    return re.compile("".join(f"(?P<{part}>[^/]+)" if i % 2 else re.escape(part) for i, part in enumerate(parts)))

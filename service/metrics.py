@@ -1,0 +1,230 @@
+"""What is measured, under which names, and the text that Prometheus scrapes.
+
+On the way of a request a metric is an index into `SharedValues` and an addition. Series are made from closed sets
+only: routes of the table, methods and codes that are known, names of models that were loaded. Nothing that a client
+sends becomes a label. prometheus_client is imported where text is made: at import time it would look for BentoML's
+folder of metric files, which are not used.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Literal
+
+from service.errors import STATUS
+from service.http import OTHER, Route, Timings
+from service.shared_values import Series, SharedValues
+
+SECONDS = (
+    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
+)
+BATCH_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+STAGES = ("read", "decode", "queue", "inference", "respond")
+OTHER_METHOD = "_OTHER"
+NO_REJECTION = frozenset({"internal"})  # counted as internal errors: the client did nothing that was refused
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric's name without its suffix, and how the numbers of several workers become one."""
+
+    name: str
+    help: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...] = ()
+    edges: tuple[float, ...] = ()
+    merge: Literal["sum", "min", "max"] = "sum"
+
+
+REQUESTS = Family("classifier_http_requests", "HTTP requests answered.", "counter", ("route", "method", "code"))
+DURATION = Family(
+    "classifier_http_request_duration_seconds", "Headers read to answer sent.", "histogram", ("route",), SECONDS
+)
+IN_FLIGHT = Family("classifier_requests_in_flight", "HTTP requests being answered.", "gauge")
+STAGE = Family("classifier_stage_duration_seconds", "Time of one stage, per request.", "histogram", ("stage",), SECONDS)
+REJECTED = Family("classifier_rejected", "Requests or images refused, by reason.", "counter", ("reason",))
+INTERNAL_ERRORS = Family("classifier_internal_errors", "Failures that are not the client's.", "counter", ("stage",))
+CANCELLED = Family("classifier_cancelled", "Requests whose client hung up, by stage.", "counter", ("stage",))
+READY = Family("classifier_ready", "1 when every worker is ready to classify.", "gauge", merge="min")
+WORKERS = Family("classifier_workers", "Live worker processes.", "gauge")
+IMAGES = Family("classifier_images", "Images classified.", "counter", ("model", "version"))
+BATCH_SIZE = Family("classifier_batch_size", "Images in one run.", "histogram", ("model", "version"), BATCH_SIZES)
+QUEUE_DEPTH = Family("classifier_queue_depth", "Images admitted and not yet running.", "gauge", ("model", "version"))
+MODEL_INFO = Family(
+    "classifier_model_info",
+    "1 for each model that is served.",
+    "gauge",
+    ("model", "version", "precision", "provider", "sha256"),
+    merge="max",
+)
+FAMILIES = (
+    *(REQUESTS, DURATION, IN_FLIGHT, STAGE, REJECTED, INTERNAL_ERRORS, CANCELLED),
+    *(READY, WORKERS, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO),
+)
+_HOW: dict[str, Callable[[tuple[float, float]], float]] = {"sum": sum, "min": min, "max": max}
+_BY_NAME = {family.name: family for family in FAMILIES}
+
+
+class Counter:
+    """One counter or gauge series."""
+
+    __slots__ = ("_index", "_shared")
+
+    def __init__(self, shared: SharedValues, family: Family, *labels: str) -> None:
+        self._shared = shared
+        self._index = shared.allocate(family.name, labels)
+
+    def add(self, amount: float = 1.0) -> None:
+        """Add *amount*, which is negative only for gauges."""
+        self._shared.values[self._index] += amount
+
+    def set(self, value: float) -> None:
+        """Set a gauge."""
+        self._shared.values[self._index] = value
+
+
+class Histogram:
+    """One histogram series: counts per bucket, the one above all edges, and the sum."""
+
+    __slots__ = ("_edges", "_index", "_shared", "_sum")
+
+    def __init__(self, shared: SharedValues, family: Family, *labels: str) -> None:
+        self._shared = shared
+        self._edges = family.edges
+        self._index = shared.allocate(family.name, labels, len(family.edges) + 2)
+        self._sum = self._index + len(family.edges) + 1
+
+    def observe(self, value: float) -> None:
+        """Count *value*; a bucket holds what is not above its edge."""
+        values = self._shared.values
+        values[self._index + bisect_left(self._edges, value)] += 1.0
+        values[self._sum] += value
+
+
+class ModelMetrics:
+    """The series of one served model."""
+
+    def __init__(self, shared: SharedValues, name: str, version: int) -> None:
+        labels = (name, str(version))
+        self.images = Counter(shared, IMAGES, *labels)
+        self.batch_size = Histogram(shared, BATCH_SIZE, *labels)
+        self.queue_depth = Counter(shared, QUEUE_DEPTH, *labels)
+
+
+class Metrics:
+    """Every series of one worker."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._shared = SharedValues()
+        shared = self._shared
+        methods = {route.template: {*route.handlers, OTHER_METHOD} for route in routes} | {OTHER: {OTHER_METHOD}}
+        self._methods = methods
+        self._requests = {
+            (route, method, 200): Counter(shared, REQUESTS, route, method, "200")
+            for route in methods
+            for method in methods[route]
+            if route != OTHER and method != OTHER_METHOD
+        }
+        self._durations = {route: Histogram(shared, DURATION, route) for route in methods}
+        self._stages = tuple(Histogram(shared, STAGE, stage) for stage in STAGES)
+        self._rejected = {code: Counter(shared, REJECTED, code) for code in STATUS if code not in NO_REJECTION}
+        self.internal_errors = {stage: Counter(shared, INTERNAL_ERRORS, stage) for stage in ("request", "inference")}
+        self.cancelled = {stage: Counter(shared, CANCELLED, stage) for stage in ("read", "queue", "inference")}
+        self.in_flight = Counter(shared, IN_FLIGHT)
+        self.ready = Counter(shared, READY)
+        self._workers = Counter(shared, WORKERS)
+
+    def start(self, folder: Path) -> None:
+        """Share the numbers with the other workers of the server through files in *folder*."""
+        self._workers.set(1)
+        self._shared.start(folder, keeps=lambda name: name in _BY_NAME and _BY_NAME[name].kind != "gauge")
+
+    def model(self, name: str, version: int) -> ModelMetrics:
+        """Make the series of a model that was loaded."""
+        return ModelMetrics(self._shared, name, version)
+
+    def model_info(self, name: str, version: int, precision: str, provider: str, sha256: str) -> Counter:
+        """Make the info series of a model that is served and set it to 1."""
+        info = Counter(self._shared, MODEL_INFO, name, str(version), precision, provider, sha256)
+        info.set(1)
+        return info
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request; *route* is a template of the table or `OTHER`."""
+        key = (route, method if method in self._methods[route] else OTHER_METHOD, status)
+        counter = self._requests.get(key)
+        if counter is None:
+            counter = self._requests[key] = Counter(self._shared, REQUESTS, key[0], key[1], str(status))
+        counter.add()
+        self._durations[route].observe(seconds)
+
+    def stages(self, timings: Timings, respond_s: float) -> None:
+        """Count where the time of one classified request went."""
+        read, decode, queue, inference, respond = self._stages
+        read.observe(timings.read_s)
+        decode.observe(timings.decode_s)
+        queue.observe(timings.queue_s)
+        inference.observe(timings.inference_s)
+        respond.observe(respond_s)
+
+    def reject(self, code: str) -> None:
+        """Count a refused request or image by its error code."""
+        if code in self._rejected:
+            self._rejected[code].add()
+
+    def render(self) -> bytes:
+        """Return the state of all workers in Prometheus' text format; takes milliseconds, so call it in a thread."""
+        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 (see the module's text)
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Collector(self._shared.read()))  # type: ignore[arg-type]
+        return generate_latest(registry)
+
+
+class _Collector:
+    """Offers merged series to prometheus_client."""
+
+    def __init__(self, series: list[Series]) -> None:
+        self._series = series
+
+    def collect(self) -> Iterator[object]:
+        from prometheus_client.core import (  # noqa: PLC0415
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
+
+        merged = _merge(self._series)
+        for family in FAMILIES:
+            if family.kind == "histogram":
+                histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+                for labels, values in merged[family.name].items():
+                    edges = [*map(str, family.edges), "+Inf"]
+                    histogram.add_metric(labels, list(zip(edges, accumulate(values[:-1]), strict=True)), values[-1])
+                yield histogram
+                continue
+            kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+            plain = kind(family.name, family.help, labels=family.labels)
+            for labels, values in merged[family.name].items():
+                plain.add_metric(labels, values[0])
+            yield plain
+
+
+def _merge(series: Iterable[Series]) -> dict[str, dict[tuple[str, ...], tuple[float, ...]]]:
+    """Bring the series of all workers to one each; gauges of ended workers do not count."""
+    merged: dict[str, dict[tuple[str, ...], tuple[float, ...]]] = defaultdict(dict)
+    for one in series:
+        family = _BY_NAME.get(one.family)
+        if family is None or (family.kind == "gauge" and one.pid is None):
+            continue
+        before = merged[one.family].get(one.labels)
+        if before is None:
+            merged[one.family][one.labels] = one.values
+        else:
+            how = _HOW[family.merge]
+            merged[one.family][one.labels] = tuple(how(pair) for pair in zip(before, one.values, strict=True))
+    return merged

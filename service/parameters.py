@@ -1,0 +1,32 @@
+"""Query parameters: parsed once, checked against the ones that a route knows, refused by name and range."""
+
+from collections.abc import Collection
+from urllib.parse import parse_qsl
+
+from service.errors import BadParameter, quoted
+
+
+def parse(query: bytes, known: Collection[str]) -> dict[str, str]:
+    """Return the parameters of a query string; raises `BadParameter` for unknown, repeated or undecodable ones."""
+    if not query:
+        return {}
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError as error:
+        raise BadParameter("the query string cannot be parsed") from error
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise BadParameter(f"unknown parameter {quoted(name)}; known are {', '.join(sorted(known))}")
+        if name in values:
+            raise BadParameter(f"{name}: given more than once")
+        values[name] = value
+    return values
+
+
+def integer(name: str, text: str, low: int, high: int) -> int:
+    """Return *text* as an integer within [low, high]; raises `BadParameter` that names both."""
+    # isdecimal and the length first: int() also takes "1_0" and " 5 ", and is slow on endless digits
+    if text.isascii() and text.isdecimal() and len(text) <= 9 and low <= int(text) <= high:
+        return int(text)
+    raise BadParameter(f"{name}: must be a whole number from {low} to {high}")

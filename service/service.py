@@ -1,0 +1,76 @@
+"""The composition root and the one place that knows BentoML, which packages, hosts the processes and runs the hooks.
+
+`to_asgi` puts our guard in front of BentoML's own stack: every HTTP request is ours, BentoML's application gets the
+lifespan events alone (docs/decisions/0002-every-route-in-front-of-bentoml.md).
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import bentoml
+from bentoml.exceptions import BentoMLException
+
+from models.errors import ModelError
+from service import lifecycle
+from service.guard import Receive, Scope, Send
+from service.settings import InvalidSettings, read_settings
+from service.worker import Worker
+
+try:
+    settings = read_settings()
+except InvalidSettings as error:
+    raise BentoMLException(str(error)) from error
+worker = Worker(settings)
+
+
+class InFront(bentoml.Service[Any]):
+    """BentoML's service with our guard before it."""
+
+    __slots__ = ()
+
+    def to_asgi(self, is_main: bool = True) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        """Return the application: lifespan to BentoML, everything else to the guard."""
+        behind = super().to_asgi(is_main=is_main)
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await (behind if scope["type"] == "lifespan" else worker.guard)(scope, receive, send)
+
+        return application
+
+
+@bentoml.service(
+    name="convserve",
+    service_class=InFront,
+    workers=settings.workers,
+    metrics={"enabled": False},  # ours are served in front; BentoML's label by raw path
+    logging={"access": {"enabled": False}},
+)
+class ConvServe:
+    """Classifies images."""
+
+    @bentoml.on_deployment
+    @staticmethod
+    def refuse_to_start() -> None:
+        """Check everything that is to be served, once, in the parent: a worker that fails is respawned for ever."""
+        try:
+            lifecycle.check(settings)
+        except ModelError as error:
+            raise BentoMLException(str(error)) from error
+        if settings.metrics_dir is None:
+            folder = tempfile.mkdtemp(prefix="convserve-metrics-")
+            os.environ["CONVSERVE_METRICS_DIR"] = folder  # the workers inherit it
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        """Schedule loading; uvicorn opens the port when this returns."""
+        await worker.start()
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        """Answer what was admitted."""
+        await worker.stop()

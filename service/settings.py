@@ -1,0 +1,98 @@
+"""All settings of the service, read once from the environment (`CONVSERVE_…`) and checked; read nowhere else."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from models.preprocess import DEFAULT_FORMATS, DecodeLimits
+
+PREFIX = "CONVSERVE_"
+Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
+ExtraFormats = Annotated[
+    frozenset[Literal["BMP", "GIF"]],
+    NoDecode,  # "BMP,GIF", not a JSON list
+    BeforeValidator(lambda value: value.replace(" ", "").split(",") if isinstance(value, str) else value),
+]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Time = Annotated[float, Field(gt=0, le=3600)]  # seconds
+REPOSITORY = Path(__file__).resolve().parent.parent / "models" / "repository"
+
+
+class InvalidSettings(ValueError):
+    """A setting that does not exist or has an impossible value; the text is one line that names it."""
+
+
+class Settings(BaseSettings):
+    """One field a setting, each with its meaning below it; `docs/configuration.md` has them as a table."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    model_store: Path = REPOSITORY
+    """Folder of models, `NAME/VERSION/manifest.json` and what it names."""
+    default_model: str | None = None
+    """The model of requests that name none; needed when several are served."""
+    provider: Provider = "auto"
+    """Execution provider: `auto` takes CUDA where it works and says what it took; the others are taken or refused."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Worker processes; on a CPU they share its cores."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """CPU threads that one worker computes with; 0 takes cores ÷ workers, and 1 for a model of tiny images."""
+
+    max_batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Images in one run of the model at most."""
+    max_wait_ms: Annotated[float, Field(ge=0, le=10_000)] = 0
+    """How long a free device waits for a batch to fill; 0 never waits."""
+    queue_capacity: Count = 512
+    """Images of one model that may wait; what exceeds it is refused."""
+    request_timeout_s: Time = 10
+    """Time from the request's headers to its answer; who would have to wait longer is refused at once."""
+
+    max_body_bytes: Count = 10 * 2**20
+    """Bytes of one request body."""
+    body_timeout_s: Time = 10
+    """Time for a whole body to arrive, however steadily it comes."""
+    max_images: Annotated[int, Field(ge=1, le=10_000)] = 32
+    """Files in one multipart request."""
+    max_pixels: Count = 16_000_000
+    """Pixels of one decoded image, width × height."""
+    max_draft_pixels: Count = 50_000_000
+    """Pixels of a baseline JPEG that the model's spec lets be decoded at reduced scale, within `max_pixels`."""
+    extra_formats: ExtraFormats = frozenset()
+    """Image formats beside JPEG, PNG and WebP: `BMP`, `GIF` (its first frame) or both with a comma."""
+
+    drain_delay_s: Annotated[float, Field(ge=0, le=3600)] = 5
+    """After SIGTERM: not ready, and serving on for so long, until load balancers have noticed."""
+    drain_grace_s: Time = 25
+    """Then: the time to finish what is open."""
+    keep_alive_s: Time = 75
+    """How long an idle connection is kept."""
+
+    metrics_dir: Path | None = None
+    """Folder that the workers of one server share their metrics through; made by the server if not set."""
+
+    @property
+    def decode_limits(self) -> DecodeLimits:
+        """The limits in the form that `models.preprocess` takes them."""
+        return DecodeLimits(DEFAULT_FORMATS | self.extra_formats, self.max_pixels, self.max_draft_pixels)
+
+    @property
+    def threads_per_worker(self) -> int:
+        """Threads that one worker may compute with: its share of the cores that this process may run on."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment; raises `InvalidSettings` that names the variable and what is wrong."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known:
+            raise InvalidSettings(f"{name}: there is no such setting; there are {', '.join(sorted(known))}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = PREFIX + str(fault["loc"][0]).upper()
+        raise InvalidSettings(f"{name}={os.environ.get(name)}: {fault['msg']}") from error

@@ -1,0 +1,114 @@
+"""One worker process: what it is made of, and its life from start to stop. Knows no BentoML."""
+
+import asyncio
+import logging
+import tempfile
+from pathlib import Path
+
+from models.errors import ModelError
+from models.store import ModelStore
+from service import lifecycle, logs
+from service.app import App
+from service.batcher import Batcher
+from service.drain import Drain
+from service.engine import Engine, ServedModel
+from service.guard import Guard
+from service.lifecycle import Choice, Loaded
+from service.metrics import Metrics, ModelMetrics
+from service.settings import Settings
+
+logger = logging.getLogger("convserve.worker")
+
+
+class Worker:
+    """The parts of a worker, wired."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine = Engine(settings.decode_limits, settings.threads_per_worker)
+        self._drain = Drain(settings)
+        self._phase: str | None = "starting"
+        self._app = App(self._engine, settings, self.phase)
+        self._metrics = self._app.metrics
+        self._loading: asyncio.Task[None] | None = None
+        self.guard = Guard(self._app.routes, self._metrics, settings, lambda: self._drain.draining)
+
+    def phase(self) -> str | None:
+        """Return what keeps this worker from being ready, None if nothing does."""
+        return "draining" if self._drain.draining else self._phase
+
+    async def start(self) -> None:
+        """Take over the signals and begin to load in a thread; returns at once, so that the port opens."""
+        logs.configure()
+        self._drain.take_over()
+        self._metrics.start(self._settings.metrics_dir or Path(tempfile.mkdtemp(prefix="convserve-metrics-")))
+        self._loading = asyncio.create_task(self._load())
+
+    async def stop(self) -> None:
+        """Answer what was admitted and end the threads."""
+        self._phase = "stopped"
+        if self._loading is not None:
+            self._loading.cancel()
+        await self._engine.stop(self._settings.drain_grace_s)
+
+    async def _load(self) -> None:
+        store = ModelStore(self._settings.model_store)
+        try:
+            choices = lifecycle.choose(store)
+            default = lifecycle.default_name(choices, self._settings)
+            models = {}
+            for choice in choices:
+                self._phase = f"loading {choice.name} version {choice.version}"
+                loaded = await asyncio.to_thread(lifecycle.load, store, choice, self._settings)
+                self._phase = f"warming up {choice.name} version {choice.version}"
+                await asyncio.to_thread(lifecycle.warm_up, loaded, self._settings.max_batch_size)
+                models[choice.name] = await self._serve(choice, loaded)
+        except ModelError as error:
+            self._phase = f"failed: {error}"
+            logger.error("%s", error)  # noqa: TRY400 (the line says it all)
+            return
+        except Exception:  # of a task that nobody awaits
+            self._phase = "failed to load"
+            logger.exception("loading failed")
+            return
+        self._engine.serve(models, default)
+        self._phase = None
+        self._metrics.ready.set(1)
+
+    async def _serve(self, choice: Choice, loaded: Loaded) -> ServedModel:
+        placement = loaded.session.placement
+        logger.info(
+            "%s version %d (%s) on %s: nodes %s, loaded in %.2f s",
+            *(choice.name, choice.version, loaded.precision, placement.provider, placement.nodes, loaded.load_s),
+        )
+        self._metrics.model_info(choice.name, choice.version, loaded.precision, placement.provider, loaded.sha256)
+        batcher = Batcher(
+            loaded.session.run,
+            _Observer(self._metrics, self._metrics.model(choice.name, choice.version)),
+            max_batch_size=self._settings.max_batch_size,
+            max_wait_ms=self._settings.max_wait_ms,
+            queue_capacity=self._settings.queue_capacity,
+        )
+        await batcher.start()
+        return ServedModel(loaded, batcher)
+
+
+class _Observer:
+    """Writes what happens in a batcher into the metrics of its model."""
+
+    def __init__(self, metrics: Metrics, model: ModelMetrics) -> None:
+        self._metrics = metrics
+        self._model = model
+
+    def depth(self, waiting: int) -> None:
+        self._model.queue_depth.set(waiting)
+
+    def batch(self, size: int) -> None:
+        self._model.images.add(size)
+        self._model.batch_size.observe(size)
+
+    def abandoned(self, stage: str) -> None:
+        self._metrics.cancelled[stage].add()
+
+    def failed(self, size: int) -> None:
+        self._metrics.internal_errors["inference"].add(size)

@@ -1,0 +1,56 @@
+"""service/settings.py."""
+
+from pathlib import Path
+
+import pytest
+
+from service.settings import InvalidSettings, read_settings
+
+
+def test_the_defaults_serve_the_model_that_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing has to be set."""
+    settings = read_settings()
+
+    assert (settings.model_store / "lenet" / "1" / "model.onnx").is_file()
+    assert settings.decode_limits.formats == {"JPEG", "PNG", "WEBP"}
+    assert settings.threads_per_worker >= 1
+    monkeypatch.setenv("CONVSERVE_WORKERS", "200")
+    assert read_settings().threads_per_worker == 1
+
+
+def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers, paths, choices and sets."""
+    monkeypatch.setenv("CONVSERVE_MAX_BATCH_SIZE", "8")
+    monkeypatch.setenv("CONVSERVE_MODEL_STORE", "/srv/models")
+    monkeypatch.setenv("CONVSERVE_PROVIDER", "cuda")
+    monkeypatch.setenv("CONVSERVE_EXTRA_FORMATS", "GIF, BMP")
+
+    settings = read_settings()
+
+    assert settings.max_batch_size == 8
+    assert settings.model_store == Path("/srv/models")
+    assert settings.provider == "cuda"
+    assert settings.decode_limits.formats == {"JPEG", "PNG", "WEBP", "GIF", "BMP"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CONVSERVE_MAX_BATCH_SIZE", "0"),
+        ("CONVSERVE_MAX_BATCH_SIZE", "many"),
+        ("CONVSERVE_PROVIDER", "gpu"),
+        ("CONVSERVE_EXTRA_FORMATS", "TIFF"),
+        ("CONVSERVE_EXTRA_FORMATS", "GIF,"),
+        ("CONVSERVE_DRAIN_DELAY_S", "-1"),
+        ("CONVSERVE_WORKER", "2"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A wrong value and a misspelt name alike, in one line."""
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(InvalidSettings) as refused:
+        read_settings()
+
+    assert str(refused.value).startswith(name)
+    assert "\n" not in str(refused.value)

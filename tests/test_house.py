@@ -1,0 +1,108 @@
+"""The rules of the house that a machine can check: who imports whom, and how large a module may be."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("models", "service", "training", "benchmarks", "deploy", "tests")
+MAX_LINES, MAX_MEDIAN_LINES = 300, 150
+
+# what a folder must not import, and what only some of its modules may
+NEVER: dict[str, set[str]] = {
+    "models": {"service", "training", "torch", "bentoml", "onnxruntime", "onnx", "prometheus_client", "uvicorn"},
+    "service": {"training", "torch", "onnx", "sklearn", "benchmarks", "tests"},
+    "training": {"service", "bentoml", "prometheus_client", "benchmarks", "tests"},
+    "benchmarks": {"training", "torch", "prometheus_client", "tests"},
+}
+ONLY_IN: dict[str, dict[str, set[str]]] = {
+    "models": {},
+    "service": {"bentoml": {"service"}, "onnxruntime": {"session"}, "prometheus_client": {"metrics"}},
+    "training": {"onnxruntime": {"export", "evaluate", "quantize", "importer"}},
+    "benchmarks": {"service": {"ceiling"}, "bentoml": {"stock"}},
+}
+
+
+def modules(folder: str) -> list[Path]:
+    """The Python files of a folder."""
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """The dotted names that a module imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("folder", NEVER)
+def test_imports_go_one_way(folder: str) -> None:
+    """`service → models ← training`, and each large library behind one module."""
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(folder)
+        for name in sorted(imports(path))
+        for package in [name.split(".")[0]]
+        if package in NEVER[folder] or path.stem not in ONLY_IN[folder].get(package, {path.stem})
+    ]
+
+    assert broken == []
+
+
+def test_benchmarks_see_the_service_as_a_url() -> None:
+    """But for the ceiling, which needs the very same session."""
+    for path in modules("benchmarks"):
+        ours = {name.split(".")[1] for name in imports(path) if name.startswith("service.")}
+        assert ours <= {"session"}, path
+
+
+def test_serving_imports_no_torch() -> None:
+    """In a fresh interpreter, whatever else is installed."""
+    code = (
+        "import sys, service.service; print([m for m in ('torch', 'onnx', 'sklearn', 'training') if m in sys.modules])"
+    )
+
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"
+
+
+def test_modules_are_small() -> None:
+    """None above 300 lines; the median far below."""
+    sizes = {path: len(path.read_text().splitlines()) for folder in OURS for path in modules(folder)}
+
+    assert [f"{path.relative_to(ROOT)}: {lines}" for path, lines in sizes.items() if lines > MAX_LINES] == []
+    product = [lines for path, lines in sizes.items() if "tests" not in path.parts]
+    assert statistics.median(product) <= MAX_MEDIAN_LINES
+
+
+def test_the_product_asserts_nothing() -> None:
+    """Assertions vanish under -O: what must hold is checked by raising."""
+    guilty = [
+        str(path.relative_to(ROOT))
+        for folder in ("models", "service", "training", "benchmarks")
+        for path in modules(folder)
+        if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(path.read_text())))
+    ]
+
+    assert guilty == []
+
+
+def test_settings_are_read_in_one_place() -> None:
+    """Nobody else looks at the environment."""
+    readers = {
+        path.stem
+        for path in modules("service")
+        if {"getenv", "environ"}
+        & {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    }
+
+    assert readers <= {"settings", "service"}  # service.py passes the metrics folder on to the workers

@@ -1,0 +1,88 @@
+"""training/fit.py."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn, overload
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from training import checkpoint, data
+from training.config import FitConfig
+from training.errors import UnknownName
+from training.fit import BestCheckpoint, Run, fit
+
+
+class Forbidden(Sequence[bytes]):
+    """Files that must not be read."""
+
+    def __len__(self) -> NoReturn:
+        raise AssertionError("the test split was looked at")
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[bytes]: ...
+    def __getitem__(self, index: int | slice) -> NoReturn:
+        raise AssertionError(f"image {index} of the test split was looked at")
+
+
+def weights(run: Run) -> torch.Tensor:
+    """All weights of a run's last epoch, in a row."""
+    return torch.cat([value.flatten() for value in checkpoint.load(run.last)[1].state_dict().values()])
+
+
+def test_a_run_leaves_its_checkpoints_and_its_config(run: Run) -> None:
+    """`best`, `last`, and everything that the run was determined by."""
+    assert run.best == run.folder / "checkpoints" / "best.ckpt"
+    assert run.last == run.folder / "checkpoints" / "last.ckpt"
+    assert 0 < run.validation_top1 <= 1
+    content = json.loads((run.folder / "config.json").read_text())
+    assert content["config"]["epochs"] == 2
+    assert content["config"]["learning_rate"] == FitConfig().learning_rate
+    assert content["blueprint"]["geometry"]["interpolation"] == "bicubic"
+    assert sorted(path.name for path in run.folder.iterdir()) == ["checkpoints", "config.json"]
+
+
+def test_the_seed_determines_the_weights(run: Run, tmp_path: Path) -> None:
+    """The same seed gives the same ones, another seed others; each run has a folder of its own."""
+    again, other = fit(FitConfig(epochs=2), tmp_path), fit(FitConfig(epochs=2, seed=1), tmp_path)
+
+    torch.testing.assert_close(weights(again), weights(run), rtol=0, atol=0)
+    assert not torch.equal(weights(other), weights(run))
+    assert (again.folder.name, other.folder.name) == ("lenet-digits-1", "lenet-digits-2")
+
+
+def test_the_test_split_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training, the choice of `best` and the normalisation do without it."""
+    digits = data.load("digits")
+    few = replace(digits, train=data.Split(digits.train.files[:64], digits.train.class_ids[:64]))
+    unseen = replace(few, test=data.Split(Forbidden(), digits.test.class_ids))
+    monkeypatch.setattr(data, "DATASETS", {"digits": lambda: unseen})
+
+    assert fit(FitConfig(epochs=1), tmp_path).best.is_file()
+
+
+@pytest.mark.parametrize("config", [FitConfig(net="lenett"), FitConfig(dataset="digit")])
+def test_an_unknown_name_leaves_no_folder(config: FitConfig, tmp_path: Path) -> None:
+    """It is refused before anything is written."""
+    with pytest.raises(UnknownName):
+        fit(config, tmp_path)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_best_is_the_last_of_equals(tmp_path: Path) -> None:
+    """And never a worse one."""
+    best = BestCheckpoint(tmp_path, monitor="val_accuracy", mode="max")
+    best.best_model_score = torch.tensor(0.9)
+    best.best_k_models = {"best.ckpt": torch.tensor(0.9)}
+    best.kth_best_model_path = "best.ckpt"
+    trainer = Trainer(logger=False, enable_checkpointing=False, barebones=True)
+
+    kept = [best.check_monitor_top_k(trainer, torch.tensor(value)) for value in (0.8, 0.9, 0.95)]
+
+    assert kept == [False, True, True]

@@ -1,0 +1,107 @@
+"""training/__main__.py: what the commands print, leave behind and return."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from models.store import ModelStore
+from training import export as export_module
+from training.__main__ import app
+from training.errors import ExportRefused
+from training.fit import Run
+
+
+def invoke(*arguments: str | Path) -> Result:
+    """Run `python -m training` with *arguments*."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize("command", ["fit", "export"])
+def test_help_shows_an_example(command: str) -> None:
+    """Each command has one."""
+    result = invoke(command, "--help")
+
+    assert result.exit_code == 0
+    assert f"Example: python -m training {command}" in result.output
+
+
+def test_fit_as_shipped_reaches_97_percent(tmp_path: Path) -> None:
+    """Trains with the defaults, and prints the figure that it stored."""
+    result = invoke("fit", "--runs", tmp_path / "runs", "--store", tmp_path / "store")
+
+    assert result.exit_code == 0, result.output
+    quality = ModelStore(tmp_path / "store").manifest("lenet", 1).ladder["fp32"].quality
+    assert quality is not None
+    assert quality.top1 >= 0.97
+    assert f"{quality.top1:.2%} of 360 images" in result.stdout
+    assert str(tmp_path / "store" / "lenet" / "1" / "model.onnx") in result.stdout
+
+
+def test_export_puts_a_checkpoint_into_the_store(run: Run, tmp_path: Path) -> None:
+    """Under the name asked for; the size of the file is printed."""
+    result = invoke("export", run.best, "--store", tmp_path, "--name", "digits")
+
+    assert result.exit_code == 0, result.output
+    assert ModelStore(tmp_path).versions("digits") == [1]
+    assert "digits version 1" in result.stdout
+    assert re.search(r"size .* 1\d\d\.\d kB", result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "--net", "lenett"], "error: no network 'lenett'; there are: lenet\n"),
+        (["fit", "--dataset", "digit"], "error: no data set 'digit'; there are: digits\n"),
+        (["export", "none.ckpt"], "error: none.ckpt: no such file\n"),
+        (["export", "notes.txt"], "error: notes.txt: not a readable checkpoint\n"),
+    ],
+)
+def test_faults_of_the_user_are_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And exit code 2; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("no checkpoint")
+
+    result = invoke(*arguments)
+
+    assert (result.exit_code, result.stderr) == (2, message)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["Le Net", "lenet-image", "-"])
+def test_a_bad_name_is_refused_before_training(name: str, tmp_path: Path) -> None:
+    """Not after it."""
+    result = invoke("fit", f"--name={name}", "--runs", tmp_path / "runs", "--store", tmp_path / "store")
+
+    assert result.exit_code == 2
+    assert "--name" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
+    """A file stands where the store should be."""
+    (tmp_path / "store").write_text("a file")
+
+    result = invoke("export", run.best, "--store", tmp_path / "store")
+
+    assert result.exit_code == 2
+    assert re.fullmatch(r"error: .*store.*\n", result.stderr)
+
+
+def test_an_export_that_is_refused_has_an_exit_code_of_its_own(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1: it is not the user's fault."""
+
+    def refuse(*_: object) -> None:
+        raise ExportRefused("ONNX Runtime and PyTorch differ")
+
+    monkeypatch.setattr(export_module, "require_parity", refuse)
+
+    result = invoke("export", run.best, "--store", tmp_path / "store")
+
+    assert (result.exit_code, result.stderr) == (1, "error: ONNX Runtime and PyTorch differ\n")
+    assert not (tmp_path / "store").exists()
