@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from models import png
 from models.errors import ImageFormatNotAllowed, ImageTooLarge, InvalidImage, TruncatedImage
 from models.spec import Geometry
 
@@ -77,7 +78,7 @@ def sniff(data: bytes) -> str | None:
 
 
 def open_image(data: bytes, geometry: Geometry, limits: DecodeLimits) -> Image.Image:
-    """Read the header of an image file and refuse what must not be decoded; no pixel is decoded here.
+    """Read the header of an image file and refuse what must not be decoded; no pixel is, but of the tiniest PNGs.
 
     Raises `InvalidImage`, `ImageFormatNotAllowed` or `ImageTooLarge`.
     """
@@ -88,6 +89,10 @@ def open_image(data: bytes, geometry: Geometry, limits: DecodeLimits) -> Image.I
         raise ImageFormatNotAllowed(f"{name} is not accepted; accepted are {', '.join(sorted(limits.formats))}")
     if name == "WEBP":  # Pillow creates WebP's decoder, with its canvas, on opening
         _check_size(*_webp_size(data), limits.max_pixels, limits)
+    tiny = png.read(data) if name == "PNG" else None
+    if tiny is not None:
+        _check_size(*tiny.size, limits.max_pixels, limits)
+        return tiny
     try:
         image = Image.open(io.BytesIO(data), formats=(name,))
     except Exception as error:  # hostile bytes make Pillow's parsers raise almost anything

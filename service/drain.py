@@ -22,31 +22,13 @@ class Drain:
     def __init__(self, settings: Settings) -> None:
         self._delay_s = settings.drain_delay_s
         self._grace_s = settings.drain_grace_s
-        self._keep_alive_s = settings.keep_alive_s
         self.draining = False
 
-    def take_over(self) -> None:
-        """Replace uvicorn's SIGTERM handler by ours; call it when uvicorn has installed its own.
-
-        Hosted by something else there is nothing to take over, and its own way of stopping holds. Raises
-        `RuntimeError` when the host is uvicorn but not as we know it.
-        """
-        handler: Any = signal.getsignal(signal.SIGTERM)
-        server: Any = getattr(handler, "__self__", None)
-        if type(server).__module__ != "uvicorn.server":
-            logger.warning("not hosted by uvicorn: no drain delay on SIGTERM")
-            return
-        for owner, name in (
-            (server, "should_exit"),
-            (server, "force_exit"),
-            (server.config, "timeout_graceful_shutdown"),
-            (server.config, "timeout_keep_alive"),
-        ):
-            if not hasattr(owner, name):
-                raise RuntimeError(f"uvicorn's {type(owner).__name__} has no {name} any more: the drain must be mended")
-        server.config.timeout_graceful_shutdown = self._grace_s
-        server.config.timeout_keep_alive = self._keep_alive_s
+    def take_over(self, server: Any) -> None:
+        """Replace uvicorn's SIGTERM handler by ours."""
         loop = asyncio.get_running_loop()
+        handler: Any = server.handle_exit
+        server.config.timeout_graceful_shutdown = self._grace_s
 
         def on_sigterm(number: int, frame: FrameType | None) -> None:
             if self.draining:  # told twice: now

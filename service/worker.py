@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.errors import ModelError
 from models.store import ModelStore
-from service import lifecycle, logs
+from service import hosting, lifecycle, logs
 from service.app import App
 from service.batcher import Batcher
 from service.drain import Drain
@@ -15,6 +15,7 @@ from service.engine import Engine, ServedModel
 from service.guard import Guard
 from service.lifecycle import Choice, Loaded
 from service.metrics import Metrics, ModelMetrics
+from service.protocol import Connections, HttpLimits
 from service.settings import Settings
 
 logger = logging.getLogger("convserve.worker")
@@ -40,7 +41,14 @@ class Worker:
     async def start(self) -> None:
         """Take over the signals and begin to load in a thread; returns at once, so that the port opens."""
         logs.configure()
-        self._drain.take_over()
+        server = hosting.uvicorn_server()
+        if server is not None:
+            self._drain.take_over(server)
+            loop = asyncio.get_running_loop()
+            limits = HttpLimits(keep_alive_s=self._settings.keep_alive_s)
+            connections = Connections(server.server_state, self.guard, limits, loop)
+            connections.start()
+            server.config.http_protocol_class = connections.connection
         self._metrics.start(self._settings.metrics_dir or Path(tempfile.mkdtemp(prefix="convserve-metrics-")))
         self._loading = asyncio.create_task(self._load())
 

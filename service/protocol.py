@@ -1,0 +1,317 @@
+"""HTTP/1.1 on a connection, in the place of uvicorn's own protocol class: the same parser (llhttp through httptools),
+fewer steps from the bytes to the application and back, and limits where uvicorn has none.
+
+It closes connections that are silent or dawdle over their headers, refuses headers and URLs without end, and lets the
+work for a client that hung up be dropped. WebSockets and HTTP/2 are not spoken. What is answered is not known here.
+docs/decisions/0005-own-http-protocol.md has the reasons and the figure.
+"""
+
+import asyncio
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+
+from service.exchange import STATUS_LINE, Application, Exchange
+
+_HIGH_WATER_BYTES = 65_536  # of body that waits for the application
+_MAX_UNREAD_BYTES = 2**20  # of body that an answered client may still send before it is cut off
+_SWEEP_S = 1.0
+_REFUSALS = {
+    400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
+    414: b'{"error":"the URL is too long","code":"headers"}',
+    431: b'{"error":"the headers are too large","code":"headers"}',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What a client may take before its request is even known."""
+
+    max_header_bytes: int = 65_536  # the whole head
+    max_headers: int = 100
+    max_url_bytes: int = 8_192
+    header_timeout_s: float = 10.0
+    keep_alive_s: float = 75.0
+
+
+@dataclass(slots=True)
+class Connections:
+    """All connections of a worker, and the one timer that watches over them; *state* is uvicorn's."""
+
+    state: Any
+    application: Application
+    limits: HttpLimits
+    loop: asyncio.AbstractEventLoop
+    open: set["Connection"] = field(default_factory=set)
+    _date: tuple[Any, bytes] = (None, b"")
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self.loop.call_later(_SWEEP_S, self._sweep)
+
+    def connection(self, **_uvicorns: Any) -> "Connection":
+        """Make the protocol of a new connection; takes and ignores what uvicorn passes to its own."""
+        return Connection(self)
+
+    def date_header(self) -> bytes:
+        """Return uvicorn's default headers, which it renews each second, as bytes."""
+        headers = self.state.default_headers
+        if self._date[0] is not headers:
+            self._date = headers, b"".join(b"%s: %s\r\n" % pair for pair in headers)
+        return self._date[1]
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in [one for one in self.open if one.expires_at < now]:
+            connection.close()
+        self.loop.call_later(_SWEEP_S, self._sweep)
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: parses what arrives, runs one exchange after the other."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._all = connections
+        self._limits = connections.limits
+        self._loop = connections.loop
+        self.expires_at = math.inf  # on the loop's clock: when silence is no longer borne
+        self._current: Exchange | None = None
+        self._receiving: Exchange | None = None  # the one whose body is arriving; after the current if pipelined
+        self._pipelined: deque[Exchange] = deque()
+        self._refusal: int | None = None
+        self._in_head = False
+        self._head_bytes = 0
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._reading_paused = False
+        self._can_write: asyncio.Event | None = None
+
+    # from the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        self._transport: Any = transport
+        self._parser = httptools.HttpRequestParser(self)
+        self._client = transport.get_extra_info("peername")
+        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._all.open.add(self)
+        self._all.state.connections.add(self)
+        self.expires_at = self._loop.time() + self._limits.header_timeout_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who works for this client."""
+        self._all.open.discard(self)
+        self._all.state.connections.discard(self)
+        self.resume_writing()
+        for exchange in (self._current, *self._pipelined):
+            if exchange is not None:
+                exchange.disconnect()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived."""
+        if self._refusal is not None:
+            return
+        if self._receiving is None and not self._in_head:  # the first bytes of a request
+            self._in_head = True
+            self._head_bytes = 0
+            if self._current is None:
+                self.expires_at = self._loop.time() + self._limits.header_timeout_s
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # the request is answered as it stands, and the connection closed
+        except httptools.HttpParserError:
+            self._refuse(400)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.max_header_bytes:
+                self._refuse(431)
+        if self._refusal is not None and self._current is None:
+            self._send_refusal()
+
+    def eof_received(self) -> bool:
+        """Close when the client has said its last word, which HTTP clients do only when they are done."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Hear that the client reads too slowly."""
+        self._can_write = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """Hear that it has caught up."""
+        if self._can_write is not None:
+            self._can_write.set()
+            self._can_write = None
+
+    # from the parser
+
+    def on_message_begin(self) -> None:
+        """Forget the last request."""
+        self._in_head = True
+        self._url = b""
+        self._headers = []
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the URL."""
+        self._url += url
+        if len(self._url) > self._limits.max_url_bytes:
+            self._refuse(414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._headers.append((name.lower(), value))
+        if len(self._headers) > self._limits.max_headers:
+            self._refuse(431)
+
+    def on_headers_complete(self) -> None:
+        """Start the exchange, after the ones before it."""
+        self._in_head = False
+        if self._refusal is not None:
+            return
+        if sum(len(name) + len(value) for name, value in self._headers) > self._limits.max_header_bytes:
+            self._refuse(431)
+            return
+        parser = self._parser
+        exchange = Exchange(
+            self,
+            self._scope(parser.get_method().decode("ascii"), parser.get_http_version()),
+            keeps_alive=parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade(),
+            expects_continue=any(
+                name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
+            ),
+        )
+        self._receiving = exchange
+        if self._current is None:
+            self._start(exchange)
+        else:
+            self._pipelined.append(exchange)
+            self._pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a piece of the body on, without letting it pile up."""
+        exchange = self._receiving
+        if exchange is None:
+            return
+        exchange.feed(body)
+        if exchange.answered:
+            if exchange.body_size > _MAX_UNREAD_BYTES:
+                self._transport.close()
+        elif exchange.body_size > _HIGH_WATER_BYTES:
+            self._pause_reading()
+
+    def on_message_complete(self) -> None:
+        """Note that the request has arrived whole."""
+        if self._receiving is not None:
+            self._receiving.complete()
+            self._receiving = None
+
+    # from the exchange
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self._transport.write(data)
+
+    def wants_body(self) -> None:
+        """Read on."""
+        self._resume_reading()
+
+    async def writable(self) -> None:
+        """Wait while the client reads too slowly."""
+        if self._can_write is not None:
+            await self._can_write.wait()
+
+    def date_header(self) -> bytes:
+        """Return the current Date header line."""
+        return self._all.date_header()
+
+    def finished(self, exchange: Exchange) -> None:
+        """Go on to the next request, or close."""
+        state = self._all.state
+        state.total_requests += 1
+        self._current = None
+        if not exchange.keeps_alive or (exchange.body_size > _MAX_UNREAD_BYTES and not exchange.body_complete):
+            self._transport.close()
+        elif self._pipelined:
+            self._start(self._pipelined.popleft())
+        elif self._refusal is not None:
+            self._send_refusal()
+        else:
+            if self._reading_paused:
+                self._resume_reading()
+            patience_s = self._limits.header_timeout_s if self._in_head else self._limits.keep_alive_s
+            self.expires_at = self._loop.time() + patience_s
+
+    def ended(self, exchange: Exchange) -> None:
+        """Forget the task."""
+        self._all.state.tasks.discard(exchange.task)
+
+    def broken(self) -> None:
+        """Close."""
+        self._transport.close()
+
+    # from uvicorn and the sweep
+
+    def shutdown(self) -> None:
+        """Close when idle, else after the answer."""
+        if self._current is None:
+            self._transport.close()
+        else:
+            self._current.keeps_alive = False
+
+    def close(self) -> None:
+        """Close, whatever was sent."""
+        self._transport.close()
+
+    def _start(self, exchange: Exchange) -> None:
+        self._current = exchange
+        self.expires_at = math.inf  # from here on the guard keeps the time
+        exchange.task = self._loop.create_task(exchange.run(self._all.application))
+        self._all.state.tasks.add(exchange.task)
+
+    def _scope(self, method: str, version: str) -> dict[str, Any]:
+        raw_path, _, query = self._url.partition(b"?")
+        if not raw_path.startswith(b"/"):  # http://host/path, as sent to proxies, or *
+            raw_path = (httptools.parse_url(self._url).path or b"*") if b"://" in self._url else raw_path
+        path = raw_path.decode("latin-1")
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "method": method,
+            "scheme": self._scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._headers,
+            "client": self._client,
+            "server": None,
+        }
+
+    def _refuse(self, status: int) -> None:
+        if self._refusal is None:
+            self._refusal = status
+
+    def _send_refusal(self) -> None:
+        if self._refusal is None or self._transport.is_closing():
+            return
+        body = _REFUSALS[self._refusal]
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self._transport.write(STATUS_LINE[self._refusal] + head + body)
+        self._transport.close()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
