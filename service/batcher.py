@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,7 @@ class Outputs:
     probabilities: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one image got: logits and probabilities (K,), and where its time went."""
 
     logits: Floats
@@ -200,7 +199,8 @@ class Batcher:
         while (batch := self._batches.get()) is not None:
             started = perf_counter()
             try:
-                images = np.stack([entry.image for entry in batch])  # (N, H, W, C)
+                images = np.concatenate([entry.image for entry in batch])  # (N·H, W, C), cheaper than stacking
+                images = images.reshape(len(batch), *batch[0].image.shape)  # (N, H, W, C)
                 outcome: Outputs | Exception = self._run(images)
             except Exception as error:  # whatever the runtime raises must reach the entries of this batch
                 outcome = error

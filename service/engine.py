@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from service.errors import BadParameter, NotReady, RequestError, UnknownModel, q
 from service.lifecycle import TINY_PIXELS, Loaded
 
 Refusal = ModelError | RequestError
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,7 @@ class ServedModel:
         return self.loaded.session.spec
 
 
-@dataclass(frozen=True, slots=True)
-class Classified:
+class Classified(NamedTuple):
     """Per image, in order, its predictions or why it has none; the times are those of the slowest image."""
 
     model: ServedModel
@@ -89,76 +90,56 @@ class Engine:
         """
         batcher, spec = model.batcher, model.spec
         batcher.reserve(len(files), deadline)
-        unsubmitted = len(files)
+        reserved = len(files)
         waiting: list[asyncio.Future[Answer] | Refusal] = []
         started = perf_counter()
         try:
-            for image in await self._decode(files, spec.geometry):
-                unsubmitted -= 1
-                if isinstance(image, ModelError):
+            for image in [self._decode(data, spec.geometry) for data in files]:
+                decoded = await image if isinstance(image, asyncio.Future) else image
+                reserved -= 1
+                if isinstance(decoded, ModelError):
                     batcher.release(1)
-                    waiting.append(image)
+                    waiting.append(decoded)
                 else:
-                    waiting.append(batcher.submit(image, deadline))
-        finally:
-            if unsubmitted:  # the request was cancelled
-                batcher.release(unsubmitted)
-        decode_s = perf_counter() - started
-        results: list[list[Prediction] | Refusal] = []
-        queue_s = inference_s = 0.0
-        for answer in await _collect(waiting):
-            if isinstance(answer, Answer):
-                results.append(top_k(answer.probabilities, spec.labels, k))
-                queue_s, inference_s = max(queue_s, answer.queue_s), max(inference_s, answer.inference_s)
-            else:
-                results.append(answer)
+                    waiting.append(batcher.submit(decoded, deadline))
+            decode_s = perf_counter() - started
+            results: list[list[Prediction] | Refusal] = []
+            queue_s = inference_s = 0.0
+            for pending in waiting:
+                answer = await _outcome(pending) if isinstance(pending, asyncio.Future) else pending
+                if isinstance(answer, Answer):
+                    results.append(top_k(answer.probabilities, spec.labels, k))
+                    queue_s, inference_s = max(queue_s, answer.queue_s), max(inference_s, answer.inference_s)
+                else:
+                    results.append(answer)
+        except asyncio.CancelledError:  # nobody waits for any of them any more
+            batcher.release(reserved)
+            for pending in waiting:
+                if isinstance(pending, asyncio.Future):
+                    pending.cancel()
+            raise
         return Classified(model, results, decode_s, queue_s, inference_s)
 
-    async def _decode(self, files: Sequence[bytes], geometry: Geometry) -> list[npt.NDArray[np.uint8] | ModelError]:
-        """Decode image files to (H, W, C) arrays: tiny ones here, the others in the pool, side by side."""
-        images: list[npt.NDArray[np.uint8] | ModelError] = []
-        pooled: list[tuple[int, asyncio.Future[npt.NDArray[np.uint8] | ModelError]]] = []
-        for data in files:
-            try:
-                image = open_image(data, geometry, self._limits)
-                if image.width * image.height <= TINY_PIXELS:
-                    images.append(fit(decode(image, geometry), geometry))
-                    continue
-            except ModelError as error:
-                images.append(error)
-                continue
-            loop = asyncio.get_running_loop()
-            pooled.append((len(images), loop.run_in_executor(self._pool, _decode_opened, image, geometry)))
-            images.append(_PENDING)
-        for index, future in pooled:
-            images[index] = await future
-        return images
+    def _decode(self, data: bytes, geometry: Geometry) -> Pixels | ModelError | asyncio.Future[Pixels | ModelError]:
+        """Decode an image file to (H, W, C): a tiny one here and now, another in the pool."""
+        try:
+            image = open_image(data, geometry, self._limits)
+            if image.width * image.height <= TINY_PIXELS:
+                return fit(decode(image, geometry), geometry)
+        except ModelError as error:
+            return error
+        return asyncio.get_running_loop().run_in_executor(self._pool, _decode_opened, image, geometry)
 
 
-_PENDING = ModelError("not decoded yet")
-
-
-def _decode_opened(image: Image.Image, geometry: Geometry) -> npt.NDArray[np.uint8] | ModelError:
+def _decode_opened(image: Image.Image, geometry: Geometry) -> Pixels | ModelError:
     try:
         return fit(decode(image, geometry), geometry)
     except ModelError as error:
         return error
 
 
-async def _collect(waiting: Sequence[asyncio.Future[Answer] | Refusal]) -> list[Answer | Refusal]:
-    """Wait for every answer; when the request is cancelled, nobody waits for any of them."""
-    answers: list[Answer | Refusal] = []
+async def _outcome(future: asyncio.Future[Answer]) -> Answer | RequestError:
     try:
-        for answer in waiting:
-            if isinstance(answer, (ModelError, RequestError)):
-                answers.append(answer)
-                continue
-            try:
-                answers.append(await answer)
-            except RequestError as error:
-                answers.append(error)
-    finally:
-        for answer in waiting[len(answers) :]:
-            if isinstance(answer, asyncio.Future):
-                answer.cancel()
-    return answers
+        return await future
+    except RequestError as error:
+        return error

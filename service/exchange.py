@@ -46,10 +46,10 @@ class Exchange:
 
     __slots__ = (
         *("answered", "body_complete", "body_size", "disconnected", "keeps_alive", "scope", "task"),
-        *("_body", "_expects_continue", "_head", "_is_head", "_waiter", "_wire"),
+        *("_body", "_continued", "_head", "_is_head", "_waiter", "_wire"),
     )
 
-    def __init__(self, wire: Wire, scope: dict[str, Any], *, keeps_alive: bool, expects_continue: bool) -> None:
+    def __init__(self, wire: Wire, scope: dict[str, Any], *, keeps_alive: bool) -> None:
         self.scope = scope
         self.task: asyncio.Task[None] | None = None
         self.keeps_alive = keeps_alive
@@ -59,7 +59,7 @@ class Exchange:
         self.disconnected = False
         self._wire = wire
         self._body: list[bytes] = []
-        self._expects_continue = expects_continue
+        self._continued = False
         self._is_head = scope["method"] == "HEAD"
         self._head: bytes | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -102,10 +102,11 @@ class Exchange:
 
     async def receive(self) -> Message:
         """Return the next piece of the body, or `http.disconnect` (ASGI)."""
-        if self._expects_continue:
-            self._expects_continue = False
-            self._wire.write(_CONTINUE)
         while not (self._body or self.body_complete or self.disconnected or self.answered):
+            if not self._continued:
+                self._continued = True
+                if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.scope["headers"]):
+                    self._wire.write(_CONTINUE)
             self._wire.wants_body()
             self._waiter = asyncio.get_running_loop().create_future()
             try:

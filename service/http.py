@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from service.errors import MethodNotAllowed, NotFound
 
@@ -24,8 +25,7 @@ class Request:
     deadline: float  # on the monotonic clock of time.perf_counter()
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(NamedTuple):
     """Where the time of a classified request went; `answered_at` is when only responding was left."""
 
     read_s: float

@@ -138,10 +138,10 @@ class Metrics:
         self.ready = Counter(shared, READY)
         self._workers = Counter(shared, WORKERS)
 
-    def start(self, folder: Path) -> None:
-        """Share the numbers with the other workers of the server through files in *folder*."""
+    def start(self, folder: Path) -> int:
+        """Share the numbers with the other workers of the server, through files in *folder*; return how many live."""
         self._workers.set(1)
-        self._shared.start(folder, keeps=lambda name: name in _BY_NAME and _BY_NAME[name].kind != "gauge")
+        return self._shared.start(folder, keeps=lambda name: name in _BY_NAME and _BY_NAME[name].kind != "gauge")
 
     def model(self, name: str, version: int) -> ModelMetrics:
         """Make the series of a model that was loaded."""

@@ -9,66 +9,21 @@ docs/decisions/0005-own-http-protocol.md has the reasons and the figure.
 import asyncio
 import math
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
 
-from service.exchange import STATUS_LINE, Application, Exchange
+from service.connections import Connections
+from service.exchange import STATUS_LINE, Exchange
 
 _HIGH_WATER_BYTES = 65_536  # of body that waits for the application
 _MAX_UNREAD_BYTES = 2**20  # of body that an answered client may still send before it is cut off
-_SWEEP_S = 1.0
 _REFUSALS = {
     400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
     414: b'{"error":"the URL is too long","code":"headers"}',
     431: b'{"error":"the headers are too large","code":"headers"}',
 }
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """What a client may take before its request is even known."""
-
-    max_header_bytes: int = 65_536  # the whole head
-    max_headers: int = 100
-    max_url_bytes: int = 8_192
-    header_timeout_s: float = 10.0
-    keep_alive_s: float = 75.0
-
-
-@dataclass(slots=True)
-class Connections:
-    """All connections of a worker, and the one timer that watches over them; *state* is uvicorn's."""
-
-    state: Any
-    application: Application
-    limits: HttpLimits
-    loop: asyncio.AbstractEventLoop
-    open: set["Connection"] = field(default_factory=set)
-    _date: tuple[Any, bytes] = (None, b"")
-
-    def start(self) -> None:
-        """Begin to sweep."""
-        self.loop.call_later(_SWEEP_S, self._sweep)
-
-    def connection(self, **_uvicorns: Any) -> "Connection":
-        """Make the protocol of a new connection; takes and ignores what uvicorn passes to its own."""
-        return Connection(self)
-
-    def date_header(self) -> bytes:
-        """Return uvicorn's default headers, which it renews each second, as bytes."""
-        headers = self.state.default_headers
-        if self._date[0] is not headers:
-            self._date = headers, b"".join(b"%s: %s\r\n" % pair for pair in headers)
-        return self._date[1]
-
-    def _sweep(self) -> None:
-        now = self.loop.time()
-        for connection in [one for one in self.open if one.expires_at < now]:
-            connection.close()
-        self.loop.call_later(_SWEEP_S, self._sweep)
 
 
 class Connection(asyncio.Protocol):
@@ -84,7 +39,8 @@ class Connection(asyncio.Protocol):
         self._pipelined: deque[Exchange] = deque()
         self._refusal: int | None = None
         self._in_head = False
-        self._head_bytes = 0
+        self._head_bytes = 0  # of a head that is not complete yet, as it came
+        self._header_bytes = 0  # of the headers that were parsed
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._reading_paused = False
@@ -154,6 +110,7 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._url = b""
         self._headers = []
+        self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
@@ -164,7 +121,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         self._headers.append((name.lower(), value))
-        if len(self._headers) > self._limits.max_headers:
+        self._header_bytes += len(name) + len(value)
+        if len(self._headers) > self._limits.max_headers or self._header_bytes > self._limits.max_header_bytes:
             self._refuse(431)
 
     def on_headers_complete(self) -> None:
@@ -172,20 +130,10 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         if self._refusal is not None:
             return
-        if sum(len(name) + len(value) for name, value in self._headers) > self._limits.max_header_bytes:
-            self._refuse(431)
-            return
         parser = self._parser
-        exchange = Exchange(
-            self,
-            self._scope(parser.get_method().decode("ascii"), parser.get_http_version()),
-            keeps_alive=parser.get_http_version() == "1.1"
-            and parser.should_keep_alive()
-            and not parser.should_upgrade(),
-            expects_continue=any(
-                name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
-            ),
-        )
+        version = parser.get_http_version()
+        keeps_alive = version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
+        exchange = Exchange(self, self._scope(parser.get_method().decode("ascii"), version), keeps_alive=keeps_alive)
         self._receiving = exchange
         if self._current is None:
             self._start(exchange)

@@ -52,11 +52,14 @@ class SharedValues:
             self._write_layout()
         return start
 
-    def start(self, folder: Path, *, keeps: Callable[[str], bool]) -> None:
-        """Move the numbers into a file in *folder* and fold those of ended workers, of families that *keeps* names."""
+    def start(self, folder: Path, *, keeps: Callable[[str], bool]) -> int:
+        """Move the numbers into a file in *folder* and fold those of ended workers, of families that *keeps* names.
+
+        Returns how many other workers live.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, fcntl.LOCK_EX):
-            _fold(folder, keeps)
+            others = _fold(folder, keeps)
             self._folder, self._stem = folder, str(os.getpid())
             self._lock = os.open(folder / (self._stem + _VALUES), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -65,6 +68,7 @@ class SharedValues:
             mapped[: self._used] = self.values[: self._used]
             self.values = mapped
             self._write_layout()
+        return others
 
     def read(self) -> list[Series]:
         """Return every series of every worker, ended ones included."""
@@ -97,11 +101,12 @@ def _read_file(path: Path, pid: int | None) -> Iterator[Series]:
         yield Series(family, tuple(labels), tuple(values[start : start + count]), pid)
 
 
-def _fold(folder: Path, keeps: Callable[[str], bool]) -> None:
-    """Add the numbers of dead workers to the retired ones, then delete their files."""
+def _fold(folder: Path, keeps: Callable[[str], bool]) -> int:
+    """Add the numbers of dead workers to the retired ones, then delete their files; return how many live."""
     retired = _read_retired(folder)
     sums = {(family, tuple(labels)): values for family, labels, values in retired["series"]}
-    dead = [path for path in sorted(folder.glob(f"*{_VALUES}")) if not _is_live(path)]
+    files = sorted(folder.glob(f"*{_VALUES}"))
+    dead = [path for path in files if not _is_live(path)]
     for path in dead:
         if path.name in retired["folded"]:  # the last fold was cut short between writing and deleting
             continue
@@ -110,13 +115,14 @@ def _fold(folder: Path, keeps: Callable[[str], bool]) -> None:
                 before = sums.get((series.family, series.labels), [0.0] * len(series.values))
                 sums[series.family, series.labels] = [a + b for a, b in zip(before, series.values, strict=True)]
     if not dead:
-        return
+        return len(files)
     content = [[family, labels, values] for (family, labels), values in sums.items()]
     _replace(folder / RETIRED, {"folded": [path.name for path in dead], "series": content})
     for path in dead:
         path.with_suffix(_LAYOUT).unlink(missing_ok=True)
         path.unlink()
     _replace(folder / RETIRED, {"folded": [], "series": content})
+    return len(files) - len(dead)
 
 
 def _read_retired(folder: Path) -> dict[str, Any]:

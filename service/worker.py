@@ -1,6 +1,7 @@
 """One worker process: what it is made of, and its life from start to stop. Knows no BentoML."""
 
 import asyncio
+import gc
 import logging
 import tempfile
 from pathlib import Path
@@ -10,12 +11,13 @@ from models.store import ModelStore
 from service import hosting, lifecycle, logs
 from service.app import App
 from service.batcher import Batcher
+from service.connections import Connections, HttpLimits
 from service.drain import Drain
 from service.engine import Engine, ServedModel
 from service.guard import Guard
 from service.lifecycle import Choice, Loaded
 from service.metrics import Metrics, ModelMetrics
-from service.protocol import Connections, HttpLimits
+from service.protocol import Connection
 from service.settings import Settings
 
 logger = logging.getLogger("convserve.worker")
@@ -39,7 +41,11 @@ class Worker:
         return "draining" if self._drain.draining else self._phase
 
     async def start(self) -> None:
-        """Take over the signals and begin to load in a thread; returns at once, so that the port opens."""
+        """Begin to load in a thread and return, so that the port opens and health can be asked for.
+
+        A worker that joins others returns only when it is ready: as soon as it accepts, it takes requests from them.
+        Raises `RuntimeError` when it cannot be; it is then started again, and the others serve on.
+        """
         logs.configure()
         server = hosting.uvicorn_server()
         if server is not None:
@@ -48,9 +54,15 @@ class Worker:
             limits = HttpLimits(keep_alive_s=self._settings.keep_alive_s)
             connections = Connections(server.server_state, self.guard, limits, loop)
             connections.start()
-            server.config.http_protocol_class = connections.connection
-        self._metrics.start(self._settings.metrics_dir or Path(tempfile.mkdtemp(prefix="convserve-metrics-")))
+            # uvicorn passes its own configuration and state, which ours has or does not need
+            server.config.http_protocol_class = lambda **_: Connection(connections)
+        folder = self._settings.metrics_dir or Path(tempfile.mkdtemp(prefix="convserve-metrics-"))
+        others = self._metrics.start(folder)
         self._loading = asyncio.create_task(self._load())
+        if others:
+            await self._loading
+            if self._phase is not None:
+                raise RuntimeError(f"this worker cannot join the others: {self._phase}")
 
     async def stop(self) -> None:
         """Answer what was admitted and end the threads."""
@@ -79,6 +91,8 @@ class Worker:
             self._phase = "failed to load"
             logger.exception("loading failed")
             return
+        gc.collect()
+        gc.freeze()  # what lives from here to the end is not looked at again by every full collection
         self._engine.serve(models, default)
         self._phase = None
         self._metrics.ready.set(1)

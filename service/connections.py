@@ -1,0 +1,58 @@
+"""What the connections of a worker have in common: their limits, the clock that ends silent ones, uvicorn's state."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from service.exchange import Application
+
+_SWEEP_S = 1.0
+
+
+class Connection(Protocol):
+    """What the sweep needs of a connection."""
+
+    expires_at: float  # on the loop's clock
+
+    def close(self) -> None:
+        """Close, whatever was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What a client may take before its request is even known."""
+
+    max_header_bytes: int = 65_536  # the whole head
+    max_headers: int = 100
+    max_url_bytes: int = 8_192
+    header_timeout_s: float = 10.0
+    keep_alive_s: float = 75.0
+
+
+@dataclass(slots=True)
+class Connections:
+    """All connections of a worker, and the one timer that watches over them; *state* is uvicorn's."""
+
+    state: Any
+    application: Application
+    limits: HttpLimits
+    loop: asyncio.AbstractEventLoop
+    open: set[Connection] = field(default_factory=set)
+    _date: tuple[Any, bytes] = (None, b"")
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self.loop.call_later(_SWEEP_S, self._sweep)
+
+    def date_header(self) -> bytes:
+        """Return uvicorn's default headers, which it renews each second, as bytes."""
+        headers = self.state.default_headers
+        if self._date[0] is not headers:
+            self._date = headers, b"".join(b"%s: %s\r\n" % pair for pair in headers)
+        return self._date[1]
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in [one for one in self.open if one.expires_at < now]:
+            connection.close()
+        self.loop.call_later(_SWEEP_S, self._sweep)
