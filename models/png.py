@@ -9,21 +9,26 @@ from typing import Final
 from PIL import Image
 
 MAX_PIXELS: Final = 16_384  # 128 × 128; above, decoding dominates and there is nothing to win
-_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_HEADER: Final = struct.Struct(">I4sIIBBBBB")  # …, width, height, depth, colour type, compression, filter, interlace
+_HEADER: Final = struct.Struct(">8sI4s13sI")  # signature, then the first chunk: length, kind, layout, checksum
+_LAYOUT: Final = struct.Struct(">II5s")  # width, height; depth, colour type, compression, filter, interlace
 _CHUNK: Final = struct.Struct(">I4s")
-_MODES: Final = {(8, 0, 0, 0, 0): "L", (8, 2, 0, 0, 0): "RGB"}
+_CRC_OF_KIND: Final = zlib.crc32(b"IHDR")
+_START: Final = (b"\x89PNG\r\n\x1a\n", 13, b"IHDR")
+_MODES: Final = {b"\x08\0\0\0\0": "L", b"\x08\x02\0\0\0": "RGB"}
 # chunks that say nothing about how the pixels are to be shown here (PNG 3rd edition, section 11.3)
 _IGNORED: Final = frozenset({b"tEXt", b"tIME", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD"})
 
 
 def read(data: bytes) -> Image.Image | None:
     """Return the decoded image of a small, plain, intact PNG (8 bits, grey or RGB, not interlaced), else None."""
-    if len(data) < 33 or not data.startswith(_SIGNATURE):
+    if len(data) < _HEADER.size:
         return None
-    length, kind, width, height, *layout = _HEADER.unpack_from(data, 8)
-    mode = _MODES.get(tuple(layout))
-    if mode is None or (length, kind) != (13, b"IHDR") or not 0 < width * height <= MAX_PIXELS:
+    *start, layout, checksum = _HEADER.unpack_from(data)
+    width, height, rest = _LAYOUT.unpack(layout)
+    mode = _MODES.get(rest)
+    if mode is None or not 0 < width * height <= MAX_PIXELS or zlib.crc32(layout, _CRC_OF_KIND) != checksum:
+        return None
+    if tuple(start) != _START:
         return None
     pixels = _pixel_data(data)
     if pixels is None:
@@ -35,20 +40,16 @@ def read(data: bytes) -> Image.Image | None:
 
 
 def _pixel_data(data: bytes) -> bytes | None:
-    """Join the IDAT chunks; None if a chunk is damaged, missing, or of a kind that changes what is seen."""
+    """Join the IDAT chunks, whose stream carries a checksum of its own; None if a chunk changes what is seen."""
     found: list[bytes] = []
-    position, end = 8, len(data)
-    while position + 12 <= end:
+    position, last = _HEADER.size, len(data) - 12
+    while position <= last:
         length, kind = _CHUNK.unpack_from(data, position)
-        body = position + 8
-        check = body + length
-        if check + 4 > end or zlib.crc32(data[position + 4 : check]) != int.from_bytes(data[check : check + 4], "big"):
-            return None
         if kind == b"IDAT":
-            found.append(data[body:check])
+            found.append(data[position + 8 : position + 8 + length])
         elif kind == b"IEND":
-            return b"".join(found)
-        elif kind not in _IGNORED and position != 8:  # at 8 stands the header
+            return found[0] if len(found) == 1 else b"".join(found)
+        elif kind not in _IGNORED:
             return None
-        position = check + 4
+        position += 12 + length
     return None

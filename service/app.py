@@ -17,7 +17,9 @@ from service.settings import Settings
 DEFAULT_TOP_K = 5
 _PARAMETERS = ("model", "top_k")
 # what clients declare for a raw body; the bytes decide what it is. The form type is curl's for --data-binary.
-_RAW_TYPES = frozenset({b"", b"application/octet-stream", b"application/x-www-form-urlencoded"})
+_RAW_TYPES = frozenset(
+    {b"", b"application/octet-stream", b"application/x-www-form-urlencoded", b"image/png", b"image/jpeg", b"image/webp"}
+)
 
 
 class App:
@@ -62,9 +64,7 @@ class App:
             answer: dict[str, Any] = {"predictions": classified.results[0]}
         else:
             answer = {"results": [_result(result, self.metrics) for result in classified.results]}
-        spec = model.spec
-        identity = {"name": spec.name, "version": spec.version, "precision": model.loaded.precision}
-        body = to_json({"request_id": request.id, "model": identity, **answer})
+        body = to_json({"request_id": request.id, "model": model.identity, **answer})
         return Response(body, headers=[(b"server-timing", _server_timing(timings))], timings=timings)
 
     async def models(self, request: Request) -> Response:
@@ -100,6 +100,8 @@ class App:
 
 
 def _require_image_type(content_type: bytes) -> None:
+    if content_type in _RAW_TYPES:
+        return
     media_type = content_type.partition(b";")[0].strip().lower()
     if media_type not in _RAW_TYPES and not media_type.startswith(b"image/"):
         raise UnsupportedMediaType(

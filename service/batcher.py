@@ -39,12 +39,24 @@ class Outputs:
 
 
 class Answer(NamedTuple):
-    """What one image got: logits and probabilities (K,), and where its time went."""
+    """What one image got: a row of its batch's outputs, and where its time went."""
 
-    logits: Floats
-    probabilities: Floats
+    outputs: Outputs
+    row: int
     queue_s: float
     inference_s: float
+
+    @property
+    def logits(self) -> Floats:
+        """Logits (K,)."""
+        row: Floats = self.outputs.logits[self.row]
+        return row
+
+    @property
+    def probabilities(self) -> Floats:
+        """Probabilities (K,)."""
+        row: Floats = self.outputs.probabilities[self.row]
+        return row
 
 
 class Observer(Protocol):
@@ -222,7 +234,7 @@ class Batcher:
             for i, entry in enumerate(batch):
                 if not entry.future.done():
                     queue_s = started - entry.enqueued_at
-                    entry.future.set_result(Answer(outcome.logits[i], outcome.probabilities[i], queue_s, inference_s))
+                    entry.future.set_result(Answer(outcome, i, queue_s, inference_s))
                 elif entry.future.cancelled():
                     self._observer.abandoned("inference")
         self._note_idle()

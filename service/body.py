@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter
 from typing import Any
 
 from service.errors import BodyTooLarge, SlowClient, UnsupportedMediaType
 
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _DISCARD_BYTES = 2**20
 _DISCARD_S = 1.0
-_SWEEP_S = 0.25  # how late a late body may be noticed
 
 
 class ClientDisconnected(Exception):
@@ -19,16 +18,13 @@ class ClientDisconnected(Exception):
 
 
 class Body:
-    """The limits of request bodies. One timer watches over all readers: a timer each would cost 5% of a request."""
+    """The limits of request bodies."""
 
     def __init__(self, max_bytes: int, timeout_s: float) -> None:
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
-        self._readers: dict[asyncio.Task[Any], float] = {}  # since when
-        self._late: set[asyncio.Task[Any]] = set()
-        self._sweeping = False
 
-    async def read(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    async def read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         """Return the whole body.
 
         Raises `BodyTooLarge`, before reading when the declared length says so; `SlowClient` when it is not complete
@@ -39,23 +35,13 @@ class Body:
         declared = headers.get(b"content-length")
         if declared is not None and int(declared) > self._max_bytes:  # the HTTP parser let only digits through
             raise self._too_large()
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a body is read in a task")  # so that the sweep can end it
-        self._readers[task] = perf_counter()
-        if not self._sweeping:
-            self._sweeping = True
-            asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
         try:
-            return await self._receive(receive)
-        except asyncio.CancelledError:
-            if task not in self._late:
-                raise
-            self._late.discard(task)
-            task.uncancel()
+            if scope.get("keeps_time"):  # our protocol does, with one timer for all: one each costs 5% of a request
+                return await self._receive(receive)
+            async with asyncio.timeout(self._timeout_s):
+                return await self._receive(receive)
+        except TimeoutError:
             raise SlowClient(f"the body was not complete within {self._timeout_s:g} s") from None
-        finally:
-            del self._readers[task]
 
     async def discard(self, receive: Receive, headers: dict[bytes, bytes]) -> None:
         """Throw away some of what a refused client still sends, so that it reads the answer instead of a reset."""
@@ -90,16 +76,6 @@ class Body:
             if not message.get("more_body", False):
                 return b"".join(chunks)
             message = await receive()
-
-    def _sweep(self) -> None:
-        bound = perf_counter() - self._timeout_s
-        for task, since in self._readers.items():
-            if since < bound and task not in self._late:
-                self._late.add(task)
-                task.cancel()
-        self._sweeping = bool(self._readers)
-        if self._sweeping:
-            asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body exceeds the limit of {self._max_bytes:,} bytes")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 from typing import NamedTuple
 
@@ -23,17 +24,22 @@ Refusal = ModelError | RequestError
 Pixels = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServedModel:
     """A loaded model with its queue."""
 
     loaded: Loaded
     batcher: Batcher
 
-    @property
+    @cached_property
     def spec(self) -> ModelSpec:
         """The spec that the model file carries."""
         return self.loaded.session.spec
+
+    @cached_property
+    def identity(self) -> dict[str, str | int]:
+        """What answers say of the model that made them."""
+        return {"name": self.spec.name, "version": self.spec.version, "precision": self.loaded.precision}
 
 
 class Classified(NamedTuple):

@@ -13,6 +13,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 STATUS_LINE = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+_CLOSE = (b"connection", b"close")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -76,6 +77,11 @@ class Exchange:
         self.body_complete = True
         self._wake()
 
+    def time_out(self) -> None:
+        """Note that the body is late: who waits for it gets a `TimeoutError`."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
+
     def disconnect(self) -> None:
         """Note that the client is gone: who waits for the body hears of it, any other work for it is cancelled."""
         self.disconnected = True
@@ -101,7 +107,7 @@ class Exchange:
             self._wire.broken()
 
     async def receive(self) -> Message:
-        """Return the next piece of the body, or `http.disconnect` (ASGI)."""
+        """Return the next piece of the body, or `http.disconnect` (ASGI); raises `TimeoutError` when it is late."""
         while not (self._body or self.body_complete or self.disconnected or self.answered):
             if not self._continued:
                 self._continued = True
@@ -137,15 +143,12 @@ class Exchange:
 
     def _make_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
         """Return status line and headers. The application vouches for them, and always declares the length."""
-        parts = [STATUS_LINE[status], self._wire.date_header()]
-        for name, value in headers:
-            parts += (name, b": ", value, b"\r\n")
-            if name == b"connection" and value == b"close":
-                self.keeps_alive = False
-        if not self.keeps_alive and (b"connection", b"close") not in headers:
-            parts.append(b"connection: close\r\n")
-        parts.append(b"\r\n")
-        return b"".join(parts)
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        if _CLOSE in headers:
+            self.keeps_alive = False
+        elif not self.keeps_alive:
+            lines.append(b"connection: close\r\n")
+        return b"".join((STATUS_LINE[status], self._wire.date_header(), *lines, b"\r\n"))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -60,7 +60,7 @@ class Guard:
                 route, params = self._router.find(scope["path"])
                 template = route.template
                 handler = handler_of(route, scope["method"])
-                body = await self._body.read(receive, headers) if route.takes_body else b""
+                body = await self._body.read(scope, receive, headers) if route.takes_body else b""
                 response = await handler(
                     Request(
                         request_id,

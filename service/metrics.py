@@ -23,6 +23,7 @@ SECONDS = (
     *(0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
 )
 BATCH_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+_SUM = len(SECONDS) + 1  # where the sum of a histogram over SECONDS lies, from its index
 STAGES = ("read", "decode", "queue", "inference", "respond")
 OTHER_METHOD = "_OTHER"
 NO_REJECTION = frozenset({"internal"})  # counted as internal errors: the client did nothing that was refused
@@ -90,18 +91,18 @@ class Counter:
 class Histogram:
     """One histogram series: counts per bucket, the one above all edges, and the sum."""
 
-    __slots__ = ("_edges", "_index", "_shared", "_sum")
+    __slots__ = ("_edges", "_shared", "_sum", "index")
 
     def __init__(self, shared: SharedValues, family: Family, *labels: str) -> None:
         self._shared = shared
         self._edges = family.edges
-        self._index = shared.allocate(family.name, labels, len(family.edges) + 2)
-        self._sum = self._index + len(family.edges) + 1
+        self.index = shared.allocate(family.name, labels, len(family.edges) + 2)
+        self._sum = self.index + len(family.edges) + 1
 
     def observe(self, value: float) -> None:
         """Count *value*; a bucket holds what is not above its edge."""
         values = self._shared.values
-        values[self._index + bisect_left(self._edges, value)] += 1.0
+        values[self.index + bisect_left(self._edges, value)] += 1.0
         values[self._sum] += value
 
 
@@ -130,7 +131,7 @@ class Metrics:
             if route != OTHER and method != OTHER_METHOD
         }
         self._durations = {route: Histogram(shared, DURATION, route) for route in methods}
-        self._stages = tuple(Histogram(shared, STAGE, stage) for stage in STAGES)
+        self._stages = tuple(Histogram(shared, STAGE, stage).index for stage in STAGES)
         self._rejected = {code: Counter(shared, REJECTED, code) for code in STATUS if code not in NO_REJECTION}
         self.internal_errors = {stage: Counter(shared, INTERNAL_ERRORS, stage) for stage in ("request", "inference")}
         self.cancelled = {stage: Counter(shared, CANCELLED, stage) for stage in ("read", "queue", "inference")}
@@ -164,12 +165,10 @@ class Metrics:
 
     def stages(self, timings: Timings, respond_s: float) -> None:
         """Count where the time of one classified request went."""
-        read, decode, queue, inference, respond = self._stages
-        read.observe(timings.read_s)
-        decode.observe(timings.decode_s)
-        queue.observe(timings.queue_s)
-        inference.observe(timings.inference_s)
-        respond.observe(respond_s)
+        values = self._shared.values
+        for index, seconds in zip(self._stages, (*timings[:4], respond_s), strict=True):
+            values[index + bisect_left(SECONDS, seconds)] += 1.0
+            values[index + _SUM] += seconds
 
     def reject(self, code: str) -> None:
         """Count a refused request or image by its error code."""

@@ -39,8 +39,7 @@ class Connection(asyncio.Protocol):
         self._pipelined: deque[Exchange] = deque()
         self._refusal: int | None = None
         self._in_head = False
-        self._head_bytes = 0  # of a head that is not complete yet, as it came
-        self._header_bytes = 0  # of the headers that were parsed
+        self._head_bytes = 0  # received since the head began: more than it, if the body came along
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._reading_paused = False
@@ -76,16 +75,15 @@ class Connection(asyncio.Protocol):
             self._head_bytes = 0
             if self._current is None:
                 self.expires_at = self._loop.time() + self._limits.header_timeout_s
+        self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # the request is answered as it stands, and the connection closed
         except httptools.HttpParserError:
             self._refuse(400)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.max_header_bytes:
-                self._refuse(431)
+        if self._in_head and self._head_bytes > self._limits.max_header_bytes:
+            self._refuse(431)
         if self._refusal is not None and self._current is None:
             self._send_refusal()
 
@@ -110,7 +108,6 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._url = b""
         self._headers = []
-        self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
@@ -121,13 +118,12 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         self._headers.append((name.lower(), value))
-        self._header_bytes += len(name) + len(value)
-        if len(self._headers) > self._limits.max_headers or self._header_bytes > self._limits.max_header_bytes:
-            self._refuse(431)
 
     def on_headers_complete(self) -> None:
         """Start the exchange, after the ones before it."""
         self._in_head = False
+        if len(self._headers) > self._limits.max_headers or self._head_is_too_large():
+            self._refuse(431)
         if self._refusal is not None:
             return
         parser = self._parser
@@ -157,6 +153,8 @@ class Connection(asyncio.Protocol):
         """Note that the request has arrived whole."""
         if self._receiving is not None:
             self._receiving.complete()
+            if self._receiving is self._current:
+                self.expires_at = math.inf  # from here on the engine keeps the time
             self._receiving = None
 
     # from the exchange
@@ -212,13 +210,17 @@ class Connection(asyncio.Protocol):
         else:
             self._current.keeps_alive = False
 
-    def close(self) -> None:
-        """Close, whatever was sent."""
-        self._transport.close()
+    def expire(self) -> None:
+        """End the wait for a body that does not come, or the connection, if there is not even a request."""
+        if self._current is not None:
+            self.expires_at = math.inf
+            self._current.time_out()
+        else:
+            self._transport.close()
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
-        self.expires_at = math.inf  # from here on the guard keeps the time
+        self.expires_at = self._loop.time() + self._limits.body_timeout_s
         exchange.task = self._loop.create_task(exchange.run(self._all.application))
         self._all.state.tasks.add(exchange.task)
 
@@ -240,7 +242,12 @@ class Connection(asyncio.Protocol):
             "headers": self._headers,
             "client": self._client,
             "server": None,
+            "keeps_time": True,
         }
+
+    def _head_is_too_large(self) -> bool:
+        limit = self._limits.max_header_bytes
+        return self._head_bytes > limit and sum(len(name) + len(value) for name, value in self._headers) > limit
 
     def _refuse(self, status: int) -> None:
         if self._refusal is None:

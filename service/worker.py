@@ -51,7 +51,7 @@ class Worker:
         if server is not None:
             self._drain.take_over(server)
             loop = asyncio.get_running_loop()
-            limits = HttpLimits(keep_alive_s=self._settings.keep_alive_s)
+            limits = HttpLimits(body_timeout_s=self._settings.body_timeout_s, keep_alive_s=self._settings.keep_alive_s)
             connections = Connections(server.server_state, self.guard, limits, loop)
             connections.start()
             # uvicorn passes its own configuration and state, which ours has or does not need

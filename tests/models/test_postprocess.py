@@ -17,16 +17,21 @@ def test_predictions_come_best_first() -> None:
 
 def test_equal_probabilities_keep_the_order_of_labels() -> None:
     """The answer to the same image is the same answer."""
-    predictions = top_k(np.full(4, 0.25, np.float32), "abcd", 4)
+    for classes in (4, 400):
+        labels = [str(i) for i in range(classes)]
 
-    assert [p["class_id"] for p in predictions] == [0, 1, 2, 3]
+        predictions = top_k(np.full(classes, 1 / classes, np.float32), labels, 4)
+
+        assert [p["class_id"] for p in predictions] == [0, 1, 2, 3]
 
 
 def test_all_classes_can_be_asked_for() -> None:
     """Asking for K of K gives every class once, summing to the whole."""
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(10)).astype(np.float32)
+    for classes in (2, 10, 32, 33, 1000):
+        probabilities = np.random.default_rng(0).dirichlet(np.ones(classes)).astype(np.float32)
 
-    predictions = top_k(probabilities, "0123456789", 10)
+        predictions = top_k(probabilities, [str(i) for i in range(classes)], classes)
 
-    assert sorted(p["class_id"] for p in predictions) == list(range(10))
-    assert abs(sum(p["probability"] for p in predictions) - 1) < 1e-6
+        assert sorted(p["class_id"] for p in predictions) == list(range(classes))
+        assert [p["probability"] for p in predictions] == sorted(probabilities.tolist(), reverse=True)
+        assert abs(sum(p["probability"] for p in predictions) - 1) < 1e-5
