@@ -52,7 +52,7 @@ train: $(VENV)/.dev ## train LeNet on the digits and add it to models/repository
 	$(BIN)/python -m training fit --store models/repository
 
 bench: $(VENV)/.dev ## this service, stock BentoML and the ceiling in turn; writes build/bench.json
-	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks.bench --readme
 
 bench-against: $(VENV)/.dev ## this tree and REF in turn (REF=<git ref>); writes build/bench-against.json
 	$(BIN)/python -m benchmarks.against $(REF)

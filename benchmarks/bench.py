@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench [--rounds 5] [--seconds 5] [--connections 32]
 
-Writes build/bench.json and prints median ratios.
+Writes build/bench.json, prints median ratios, and with --readme puts them into the README.
 """
 
 import argparse
@@ -13,10 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks import machine, servers
 from benchmarks.load import ROOT, Body, Measured, drive, form_body, sample_body
-from benchmarks.ratios import ratio
+from benchmarks.ratios import Ratio, ratio
 
 REPORT = ROOT / "build" / "bench.json"
 
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--readme", action="store_true", help="put the figures into the README")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
         body = sample_body()
@@ -83,6 +85,23 @@ def _report(measured: dict[str, list[Measured]], arguments: argparse.Namespace) 
     wrong, checked = sum(one.wrong for one in ours), sum(one.checked for one in ours)
     print(f"  the service: {failed} not 2xx of {answers:,}, {wrong} wrong of {checked} checked")
     print(f"  all of it: {REPORT.relative_to(ROOT)}")
+    if arguments.readme:
+        _write_readme(ratios, tails["service"], report["machine"], arguments)
+
+
+def _write_readme(ratios: dict[str, Ratio], tail: float, facts: dict[str, Any], arguments: argparse.Namespace) -> None:
+    readme = ROOT / "README.md"
+    head, start, rest = readme.read_text().partition("<!-- bench: written by `make bench` -->\n")
+    _, end, tail_of_file = rest.partition("<!-- /bench -->")
+    rows = "".join(f"| {name} | {value} |\n" for name, value in ratios.items())
+    body = (
+        f"LeNet, one PNG a request, {arguments.connections} connections, everything on, "
+        f"{facts['cores']} cores of {facts['processor']}, {arguments.rounds} alternating rounds:\n\n"
+        f"| ratio of answers per second | median [interval] |\n|---|---|\n{rows}| p99 ÷ p50 of the service | {tail:.2f} |\n\n"
+        "The ceiling is the least code that does the same work on bare uvicorn "
+        "([benchmarks/ceiling.py](benchmarks/ceiling.py)).\n"
+    )
+    readme.write_text(f"{head}{start}{body}{end}{tail_of_file}")
 
 
 if __name__ == "__main__":

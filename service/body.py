@@ -9,9 +9,6 @@ from service.errors import BodyTooLarge, SlowClient, UnsupportedMediaType
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-_DISCARD_BYTES = 2**20
-_DISCARD_S = 1.0
-
 
 class ClientDisconnected(Exception):
     """The client hung up before its body was complete; nobody is left to answer."""
@@ -42,21 +39,6 @@ class Body:
                 return await self._receive(receive)
         except TimeoutError:
             raise SlowClient(f"the body was not complete within {self._timeout_s:g} s") from None
-
-    async def discard(self, receive: Receive, headers: dict[bytes, bytes]) -> None:
-        """Throw away some of what a refused client still sends, so that it reads the answer instead of a reset."""
-        if b"expect" in headers:  # it waits for permission to send, and must not get it
-            return
-        left = _DISCARD_BYTES
-        try:
-            async with asyncio.timeout(_DISCARD_S):
-                while left > 0:
-                    message = await receive()
-                    left -= len(message.get("body", b""))
-                    if not message.get("more_body", False):
-                        return
-        except TimeoutError:
-            return
 
     async def _receive(self, receive: Receive) -> bytes:
         message = await receive()

@@ -47,7 +47,7 @@ class Exchange:
 
     __slots__ = (
         *("answered", "body_complete", "body_size", "disconnected", "keeps_alive", "scope", "task"),
-        *("_body", "_continued", "_head", "_is_head", "_waiter", "_wire"),
+        *("_began", "_body", "_continued", "_head", "_is_head", "_waiter", "_wire"),
     )
 
     def __init__(self, wire: Wire, scope: dict[str, Any], *, keeps_alive: bool) -> None:
@@ -59,6 +59,7 @@ class Exchange:
         self.answered = False
         self.disconnected = False
         self._wire = wire
+        self._began = False
         self._body: list[bytes] = []
         self._continued = False
         self._is_head = scope["method"] == "HEAD"
@@ -89,13 +90,15 @@ class Exchange:
             return
         if self._waiter is not None:
             self._wake()
-        elif self.task is not None:
+        elif self.task is not None and self._began:  # a task that is cancelled before it began never runs its end
             self.task.cancel()
 
     async def run(self, application: Application) -> None:
         """Let the application answer; a failure of its own, which must not happen, ends the connection."""
+        self._began = True
         try:
-            await application(self.scope, self.receive, self.send)
+            if not self.disconnected:
+                await application(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
             if not self.disconnected:
                 raise

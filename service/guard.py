@@ -85,7 +85,7 @@ class Guard:
                 logger.exception("request %s failed", request_id)
                 self._metrics.internal_errors["request"].add()
                 response = error_response(RequestError("internal error"), request_id)
-            await self._send(send, receive, response, request_id, headers, closes=closes)
+            await self._send(send, response, request_id, closes=closes)
             ended = perf_counter()
         finally:
             self._metrics.in_flight.add(-1)
@@ -93,16 +93,7 @@ class Guard:
         if response.timings is not None:
             self._metrics.stages(response.timings, ended - response.timings.answered_at)
 
-    async def _send(
-        self,
-        send: Send,
-        receive: Receive,
-        response: Response,
-        request_id: str,
-        headers: dict[bytes, bytes],
-        *,
-        closes: bool,
-    ) -> None:
+    async def _send(self, send: Send, response: Response, request_id: str, *, closes: bool) -> None:
         fields = [
             (b"content-type", response.content_type),
             (b"content-length", b"%d" % len(response.body)),
@@ -113,12 +104,7 @@ class Guard:
         if closes or self._draining():
             fields.append(_CLOSE)
         await send({"type": "http.response.start", "status": response.status, "headers": fields})
-        if closes:
-            await send({"type": "http.response.body", "body": response.body, "more_body": True})
-            await self._body.discard(receive, headers)
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await send({"type": "http.response.body", "body": response.body})
+        await send({"type": "http.response.body", "body": response.body})
 
 
 def error_response(error: ModelError | RequestError, request_id: str) -> Response:

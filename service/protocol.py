@@ -18,7 +18,8 @@ from service.connections import Connections
 from service.exchange import STATUS_LINE, Exchange
 
 _HIGH_WATER_BYTES = 65_536  # of body that waits for the application
-_MAX_UNREAD_BYTES = 2**20  # of body that an answered client may still send before it is cut off
+_MAX_UNREAD_BYTES = 2**20  # that an answered client may still send before it is cut off
+_LEAVE_S = 1.0  # that it may take to notice
 _REFUSALS = {
     400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
     414: b'{"error":"the URL is too long","code":"headers"}',
@@ -43,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._reading_paused = False
+        self._leaving = False
+        self._unread_bytes = 0  # since the last answer
         self._can_write: asyncio.Event | None = None
 
     # from the transport
@@ -68,6 +71,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived."""
+        if self._leaving:
+            self._unread_bytes += len(data)
+            if self._unread_bytes > _MAX_UNREAD_BYTES:
+                self._transport.close()
+            return
         if self._refusal is not None:
             return
         if self._receiving is None and not self._in_head:  # the first bytes of a request
@@ -81,6 +89,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             pass  # the request is answered as it stands, and the connection closed
         except httptools.HttpParserError:
+            self._drop_receiving()
             self._refuse(400)
         if self._in_head and self._head_bytes > self._limits.max_header_bytes:
             self._refuse(431)
@@ -144,7 +153,8 @@ class Connection(asyncio.Protocol):
             return
         exchange.feed(body)
         if exchange.answered:
-            if exchange.body_size > _MAX_UNREAD_BYTES:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > _MAX_UNREAD_BYTES:
                 self._transport.close()
         elif exchange.body_size > _HIGH_WATER_BYTES:
             self._pause_reading()
@@ -181,8 +191,9 @@ class Connection(asyncio.Protocol):
         state = self._all.state
         state.total_requests += 1
         self._current = None
-        if not exchange.keeps_alive or (exchange.body_size > _MAX_UNREAD_BYTES and not exchange.body_complete):
-            self._transport.close()
+        self._unread_bytes = 0
+        if not exchange.keeps_alive:
+            self._leave()
         elif self._pipelined:
             self._start(self._pipelined.popleft())
         elif self._refusal is not None:
@@ -249,6 +260,17 @@ class Connection(asyncio.Protocol):
         limit = self._limits.max_header_bytes
         return self._head_bytes > limit and sum(len(name) + len(value) for name, value in self._headers) > limit
 
+    def _drop_receiving(self) -> None:
+        """Forget the request whose body turned out to be damaged."""
+        exchange, self._receiving = self._receiving, None
+        if exchange is None:
+            return
+        if exchange is self._current:
+            self._current = None
+            exchange.disconnect()
+        elif exchange in self._pipelined:
+            self._pipelined.remove(exchange)
+
     def _refuse(self, status: int) -> None:
         if self._refusal is None:
             self._refusal = status
@@ -259,7 +281,17 @@ class Connection(asyncio.Protocol):
         body = _REFUSALS[self._refusal]
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self._transport.write(STATUS_LINE[self._refusal] + head + body)
-        self._transport.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close; a client that is still sending first gets a moment to read the answer, which a reset would destroy."""
+        if (self._refusal is None and self._receiving is None) or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._leaving = True
+        self._transport.write_eof()
+        self._resume_reading()
+        self.expires_at = self._loop.time() + _LEAVE_S
 
     def _pause_reading(self) -> None:
         if not self._reading_paused:

@@ -152,7 +152,7 @@ async def test_a_body_up_to_the_limit_is_read(size: int) -> None:
 
 
 async def test_a_body_that_declares_too_much_is_not_read() -> None:
-    """The refusal comes first; only then something of the body is thrown away, so that the client can read it."""
+    """The refusal comes first, and the connection is not for another request."""
     guard, metrics = make_guard()
 
     answer = await request(
@@ -162,6 +162,7 @@ async def test_a_body_that_declares_too_much_is_not_read() -> None:
     assert answer.status == 413
     assert answer.json()["error"] == "the body exceeds the limit of 100 bytes"
     assert answer.headers["connection"] == "close"
+    assert answer.received == 0
     assert count(metrics, 'classifier_rejected_total{reason="body_too_large"}') == 1
 
 

@@ -1,0 +1,37 @@
+"""Documentation that must not drift from the code."""
+
+import re
+from pathlib import Path
+
+from service.errors import STATUS
+from service.settings import PREFIX, Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def test_every_setting_is_documented() -> None:
+    """With the default and the words that the code has."""
+    text = (DOCS / "configuration.md").read_text()
+    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*) \|$", text, re.MULTILINE))
+
+    assert list(rows) == [name.upper() for name in Settings.model_fields]
+    for name, field in Settings.model_fields.items():
+        assert field.description is not None
+        assert " ".join(field.description.split()) in rows[name.upper()], name
+
+
+def test_every_error_code_is_documented() -> None:
+    """Beside the status that it has."""
+    text = (DOCS / "api.md").read_text()
+
+    for code, status in STATUS.items():
+        assert re.search(rf"^\| {status} \|.*`{code}`", text, re.MULTILINE), code
+
+
+def test_every_route_is_documented() -> None:
+    """By its method and template."""
+    text = (DOCS / "api.md").read_text()
+    source = (DOCS.parent / "service" / "app.py").read_text()
+
+    for template, method in re.findall(r'Route\("([^"]+)", \{"(\w+)"', source):
+        assert f"{method} {template}" in text
