@@ -3,8 +3,8 @@
 The rule: take what is queued the moment the device is free, up to `max_batch_size`. Under load the device's own time
 is the window in which the next batch gathers, so nobody waits for a timer; `max_wait_ms` (default 0) makes a free
 device wait for more. Order is kept. Every entry's future is resolved exactly once: with its answer, with the error of
-its batch, or with `DeadlinePassed`. All state belongs to the event loop; the device's thread only runs the model.
-It knows neither HTTP nor ONNX Runtime.
+its batch, or with `DeadlinePassed`. All state belongs to the event loop; the device's thread only runs the model, or,
+`in_loop`, there is none and the loop runs it itself. It knows neither HTTP nor ONNX Runtime.
 """
 
 import asyncio
@@ -96,12 +96,14 @@ class Batcher:
         max_batch_size: int,
         max_wait_ms: float,
         queue_capacity: int,
+        in_loop: bool = False,
     ) -> None:
         self._run = run
         self._observer = observer
         self._max_batch_size = max_batch_size
         self._max_wait_s = max_wait_ms / 1000
         self._capacity = queue_capacity
+        self._in_loop = in_loop
         self._queue: deque[Entry] = deque()
         self._running: list[Entry] = []
         self._waiting = 0  # reserved or queued
@@ -118,7 +120,8 @@ class Batcher:
         """Start the device's thread; entries may be submitted from now on."""
         self._loop = asyncio.get_running_loop()
         self._idle.set()
-        self._thread.start()
+        if not self._in_loop:
+            self._thread.start()
 
     async def stop(self, timeout_s: float) -> None:
         """Refuse what comes, answer what is queued; returns when the device's thread has ended or the time is over."""
@@ -126,8 +129,9 @@ class Batcher:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
-                self._batches.put(None)
-                await self._loop.run_in_executor(None, self._thread.join)
+                if self._thread.is_alive():
+                    self._batches.put(None)
+                    await self._loop.run_in_executor(None, self._thread.join)
         except TimeoutError:
             logger.error("the device did not finish within %s s", timeout_s)  # noqa: TRY400 (the stack says nothing)
         if self._expiry is not None:
@@ -201,26 +205,34 @@ class Batcher:
                 self._turn = self._loop.call_later(left, self._dispatch)
                 return
         self._running = self.next_batch()
-        if self._running:
-            self._batches.put(self._running)
-        else:
+        if not self._running:
             self._note_idle()
+        elif self._in_loop:
+            self._finish(self._running, *self._run_batch(self._running))
+        else:
+            self._batches.put(self._running)
 
     def _work(self) -> None:
         """Run batches until told to end; the device's thread."""
         while (batch := self._batches.get()) is not None:
-            started = perf_counter()
-            try:
-                images = np.concatenate([entry.image for entry in batch])  # (N·H, W, C), cheaper than stacking
-                images = images.reshape(len(batch), *batch[0].image.shape)  # (N, H, W, C)
-                outcome: Outputs | Exception = self._run(images)
-            except Exception as error:  # whatever the runtime raises must reach the entries of this batch
-                outcome = error
-            self._loop.call_soon_threadsafe(self._finish, batch, outcome, started, perf_counter())
+            self._loop.call_soon_threadsafe(self._finish, batch, *self._run_batch(batch))
+
+    def _run_batch(self, batch: list[Entry]) -> tuple[Outputs | Exception, float, float]:
+        """Return what the model gives for a batch, and from when to when it ran."""
+        started = perf_counter()
+        try:
+            images = np.concatenate([entry.image for entry in batch])  # (N·H, W, C), cheaper than stacking
+            images = images.reshape(len(batch), *batch[0].image.shape)  # (N, H, W, C)
+            return self._run(images), started, perf_counter()
+        except Exception as error:  # whatever the runtime raises must reach the entries of this batch
+            return error, started, perf_counter()
 
     def _finish(self, batch: list[Entry], outcome: Outputs | Exception, started: float, ended: float) -> None:
         self._running = []
-        self._dispatch()  # the device first, then those who wait
+        if not self._in_loop:
+            self._dispatch()  # the device first, then those who wait
+        elif self._queue:
+            self._turn = self._loop.call_soon(self._dispatch)  # after what has arrived meanwhile
         if isinstance(outcome, Exception):
             logger.error("a batch of %d images failed", len(batch), exc_info=outcome)
             self._observer.failed(len(batch))

@@ -18,8 +18,9 @@ from models.preprocess import DecodeLimits, decode, fit, open_image
 from models.spec import Geometry, ModelSpec
 from service.batcher import Answer, Batcher
 from service.errors import BadParameter, NotReady, RequestError, UnknownModel, quoted
-from service.lifecycle import TINY_PIXELS, Loaded
+from service.lifecycle import Loaded
 
+TINY_PIXELS = 16_384  # 128 × 128: decoded sooner than handed to another thread
 Refusal = ModelError | RequestError
 Pixels = npt.NDArray[np.uint8]
 

@@ -17,7 +17,8 @@ from service import session
 from service.session import ProviderUnavailable, Session
 from service.settings import InvalidSettings, Settings, read_settings
 
-TINY_PIXELS = 16_384  # 128 × 128: cheaper to decode in place, and to infer on one thread, than to hand around
+LIGHT_BYTES = 16 * 2**20  # a larger model file is not even tried for being light
+LIGHT_S = 0.002  # for a batch of 32
 _GOLDEN_LIMITS = DecodeLimits(formats=DecodeLimits().formats | OPTIONAL_FORMATS)
 
 
@@ -37,6 +38,7 @@ class Loaded:
     session: Session
     precision: Precision
     sha256: str
+    light: bool  # a batch takes so little that handing work to other threads costs more than it wins
     load_s: float
 
 
@@ -65,11 +67,13 @@ def load(store: ModelStore, choice: Choice, settings: Settings) -> Loaded:
     """
     started = perf_counter()
     file = store.read(choice.name, choice.version, choice.precision)
-    loaded = session.load(file, settings.provider, settings.threads_per_worker)
-    if loaded.spec.geometry.height * loaded.spec.geometry.width <= TINY_PIXELS and settings.threads == 0:
-        loaded = session.load(file, settings.provider, 1)
+    small = len(file.data) <= LIGHT_BYTES and settings.threads == 0
+    loaded = session.load(file, settings.provider, 1 if small else settings.threads_per_worker)
+    light = small and _is_light(loaded)
+    if small and not light and settings.threads_per_worker > 1:
+        loaded = session.load(file, settings.provider, settings.threads_per_worker)
     _prove(loaded, file)
-    return Loaded(loaded, file.precision, file.sha256, perf_counter() - started)
+    return Loaded(loaded, file.precision, file.sha256, light, perf_counter() - started)
 
 
 def warm_up(loaded: Loaded, max_batch_size: int) -> None:
@@ -102,6 +106,17 @@ def _check_here(settings: Settings) -> None:
     default_name(choices, settings)
     for choice in choices:
         load(store, choice, settings)
+
+
+def _is_light(loaded: Session) -> bool:
+    """Time a batch on one thread, best of three."""
+    images = np.zeros((32, *loaded.spec.geometry.shape), np.uint8)
+    times = []
+    for _ in range(3):
+        started = perf_counter()
+        loaded.run(images)
+        times.append(perf_counter() - started)
+    return min(times) < LIGHT_S
 
 
 def _prove(loaded: Session, file: ModelFile) -> None:

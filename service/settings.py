@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Worker processes; on a CPU they share its cores."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    """CPU threads that one worker computes with; 0 takes cores ÷ workers, and 1 for a model of tiny images."""
+    """CPU threads that one worker computes with; 0 takes cores ÷ workers, and 1 for a model that is light."""
 
     max_batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
     """Images in one run of the model at most."""

@@ -110,6 +110,8 @@ class Worker:
             max_batch_size=self._settings.max_batch_size,
             max_wait_ms=self._settings.max_wait_ms,
             queue_capacity=self._settings.queue_capacity,
+            # with one core for everything, a thread of its own would only take turns with the loop
+            in_loop=loaded.light and self._settings.threads_per_worker == 1,
         )
         await batcher.start()
         return ServedModel(loaded, batcher)

@@ -11,12 +11,16 @@ from service.errors import Overloaded
 from tests.service.device import LATER, Device, entered, running, submit
 
 
-async def test_every_image_gets_its_own_answer() -> None:
-    """No cross-talk within and between batches."""
-    async with running(Device()) as (batcher, _):
+@pytest.mark.parametrize("in_loop", [False, True])
+async def test_every_image_gets_its_own_answer(in_loop: bool) -> None:
+    """No cross-talk within and between batches, whoever runs the model."""
+    async with running(Device(), in_loop=in_loop) as (batcher, seen):
         answers = await asyncio.gather(*(submit(batcher, value) for value in range(50)))
 
     assert [int(answer.logits[0]) for answer in answers] == list(range(50))
+    assert sum(seen.batches) == 50
+    assert max(seen.batches) == 4
+    assert seen.depths[-1] == 0
 
 
 async def test_what_came_in_one_turn_shares_a_batch() -> None:

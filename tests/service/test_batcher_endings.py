@@ -124,6 +124,20 @@ async def test_images_of_another_shape_fail_their_batch_and_no_more() -> None:
         assert int((await submit(batcher, 3)).logits[0]) == 3
 
 
+async def test_in_the_loop_a_batch_that_fails_fails_alone_too() -> None:
+    """Without a thread the same rules hold."""
+    async with running(Device(fails=lambda values: 0 in values), in_loop=True, max_batch_size=2) as (batcher, seen):
+        outcomes = await asyncio.gather(*(submit(batcher, value) for value in range(4)), return_exceptions=True)
+
+    assert [type(outcome).__name__ for outcome in outcomes] == [
+        "InferenceFailed",
+        "InferenceFailed",
+        "Answer",
+        "Answer",
+    ]
+    assert (seen.failures, seen.batches) == ([2], [2])
+
+
 async def test_stopping_answers_what_was_admitted_and_refuses_the_rest() -> None:
     """Nothing is lost, nothing is let in."""
     device = Device(held=True)
