@@ -3,6 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import unquote
+
+import httptools
 
 from service.exchange import Application
 
@@ -51,6 +54,30 @@ class Connections:
         if self._date[0] is not headers:
             self._date = headers, b"".join(b"%s: %s\r\n" % pair for pair in headers)
         return self._date[1]
+
+    def scope(
+        self, method: str, version: str, url: bytes, headers: list[tuple[bytes, bytes]], client: Any
+    ) -> dict[str, Any]:
+        """Return the ASGI scope of a request, as far as HTTP/1.1 tells."""
+        raw_path, _, query = url.partition(b"?")
+        if not raw_path.startswith(b"/") and b"://" in url:  # http://host/path, as sent to proxies
+            raw_path = httptools.parse_url(url).path or b"/"
+        path = raw_path.decode("latin-1")
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "method": method,
+            "scheme": "http",  # nothing here makes URLs; TLS ends below
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": headers,
+            "client": client,
+            "server": None,
+            "keeps_time": True,  # of the body, with the sweep
+        }
 
     def _sweep(self) -> None:
         now = self.loop.time()

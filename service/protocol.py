@@ -10,7 +10,6 @@ import asyncio
 import math
 from collections import deque
 from typing import Any
-from urllib.parse import unquote
 
 import httptools
 
@@ -55,7 +54,6 @@ class Connection(asyncio.Protocol):
         self._transport: Any = transport
         self._parser = httptools.HttpRequestParser(self)
         self._client = transport.get_extra_info("peername")
-        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self._all.open.add(self)
         self._all.state.connections.add(self)
         self.expires_at = self._loop.time() + self._limits.header_timeout_s
@@ -138,7 +136,8 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         version = parser.get_http_version()
         keeps_alive = version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
-        exchange = Exchange(self, self._scope(parser.get_method().decode("ascii"), version), keeps_alive=keeps_alive)
+        scope = self._all.scope(parser.get_method().decode("ascii"), version, self._url, self._headers, self._client)
+        exchange = Exchange(self, scope, keeps_alive=keeps_alive)
         self._receiving = exchange
         if self._current is None:
             self._start(exchange)
@@ -234,27 +233,6 @@ class Connection(asyncio.Protocol):
         self.expires_at = self._loop.time() + self._limits.body_timeout_s
         exchange.task = self._loop.create_task(exchange.run(self._all.application))
         self._all.state.tasks.add(exchange.task)
-
-    def _scope(self, method: str, version: str) -> dict[str, Any]:
-        raw_path, _, query = self._url.partition(b"?")
-        if not raw_path.startswith(b"/"):  # http://host/path, as sent to proxies, or *
-            raw_path = (httptools.parse_url(self._url).path or b"*") if b"://" in self._url else raw_path
-        path = raw_path.decode("latin-1")
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "method": method,
-            "scheme": self._scheme,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": self._headers,
-            "client": self._client,
-            "server": None,
-            "keeps_time": True,
-        }
 
     def _head_is_too_large(self) -> bool:
         limit = self._limits.max_header_bytes

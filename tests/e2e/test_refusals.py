@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,13 +83,10 @@ def test_the_start_is_refused(
     store = tmp_path / "store"
     make(store)
 
-    began = time.monotonic()
     server = start(tmp_path, model_store=store, **settings)
     status = server.process.wait(20)
-    took_s = time.monotonic() - began
 
     lines = server.log.read_text().strip().splitlines()
     assert status != 0
     assert len(lines) == 1, lines
     assert says in lines[0]
-    assert took_s < 5
