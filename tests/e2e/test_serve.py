@@ -1,5 +1,6 @@
 """The whole line on a real server: what a client sees, what Prometheus sees, and how it ends."""
 
+import json
 import os
 import re
 import signal
@@ -41,6 +42,19 @@ def test_the_sample_image_of_the_readme_is_classified(server: Server) -> None:
     assert answer.status_code == 200
     assert answer.json()["predictions"][0]["label"] == "7"
     assert answer.headers["x-request-id"] == answer.json()["request_id"]
+
+
+def test_the_answer_in_the_readme_is_the_real_one(server: Server) -> None:
+    """As curl shows it, but for the request id."""
+    readme = (ROOT / "README.md").read_text()
+    shown = json.loads(readme[readme.index('{"request_id"') : readme.index("\n```\n", readme.index('{"request_id"'))])
+
+    with server.client() as client:
+        answer = client.post("/v1/classify?top_k=2", content=(ROOT / "docs" / "samples" / "7.png").read_bytes()).json()
+
+    assert shown["model"] == answer["model"]
+    for ours, theirs in zip(shown["predictions"], answer["predictions"], strict=True):
+        assert ours == {**theirs, "probability": pytest.approx(theirs["probability"], rel=1e-3)}
 
 
 def test_eight_files_with_one_broken_give_seven_answers(server: Server) -> None:
