@@ -1,0 +1,57 @@
+"""What the verbs share: options that several of them have, faults of the user as one line, the report of an export."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import ModelError
+from models.spec import IMAGE_SUFFIX, NAME_PATTERN
+from training.errors import ExportRefused, TrainingError
+
+if TYPE_CHECKING:
+    from training.export import Exported
+
+DEFAULT_STORE = Path("models/repository")
+
+
+def _model_name(name: str | None) -> str | None:
+    """Refuse a bad name now, not after minutes of training."""
+    if name is not None and (not re.fullmatch(NAME_PATTERN, name) or name.endswith(IMAGE_SUFFIX)):
+        raise typer.BadParameter(f"{name!r} does not match {NAME_PATTERN} or ends in {IMAGE_SUFFIX}")
+    return name
+
+
+Store = Annotated[Path, typer.Option(help="Model store that the new version is put into.")]
+Name = Annotated[
+    str | None, typer.Option(help="Name of the model in the store; by default that of its net.", callback=_model_name)
+]
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what can go wrong into one line: exit code 2 for the user's faults, 1 for an export that is refused."""
+    try:
+        yield
+    except (TrainingError, ModelError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1 if isinstance(error, ExportRefused) else 2) from error
+
+
+def report_export(exported: "Exported", origin: dict[str, str], seconds: float) -> None:
+    table = Table(title=f"{exported.name} version {exported.version}", show_header=False, title_justify="left")
+    rows = origin | {
+        "test top-1": f"{exported.quality.top1:.2%} of {exported.quality.images} images",
+        "test top-5": f"{exported.quality.top5:.2%}",
+        "model file": str(exported.path),
+        "size": f"{exported.size_bytes / 1000:.1f} kB",
+        "time": f"{seconds:.1f} s",
+    }
+    for key, value in rows.items():
+        table.add_row(key, value)
+    Console().print(table)
