@@ -8,14 +8,16 @@ from typing import Any
 from pydantic_core import to_json
 
 from service import multipart, parameters
-from service.engine import Engine, Refusal, ServedModel
+from service.catalog import ServedModel
+from service.engine import Engine, Refusal
 from service.errors import NotReady, UnknownModel, UnsupportedMediaType, quoted
 from service.http import Request, Response, Route, Timings
 from service.metrics import Metrics
 from service.settings import Settings
 
 DEFAULT_TOP_K = 5
-_PARAMETERS = ("model", "top_k")
+_PARAMETERS = ("model", "version", "precision", "top_k")
+_MAX_VERSION = 10**9
 # what clients declare for a raw body; the bytes decide what it is. The form type is curl's for --data-binary.
 _RAW_TYPES = frozenset(
     {b"", b"application/octet-stream", b"application/x-www-form-urlencoded", b"image/png", b"image/jpeg", b"image/webp"}
@@ -27,12 +29,13 @@ class App:
 
     def __init__(self, engine: Engine, settings: Settings, phase: Callable[[], str | None]) -> None:
         self._engine = engine
+        self._catalog = engine.catalog
         self._settings = settings
         self._phase = phase
         self.routes = (
-            Route("/v1/classify", {"POST": self.classify}, takes_body=True),
-            Route("/v1/models", {"GET": self.models}),
-            Route("/v1/models/{name}", {"GET": self.model}),
+            Route("/v1/classify", {"POST": self.classify}, takes_body=True, role="classify"),
+            Route("/v1/models", {"GET": self.models}, role="classify"),
+            Route("/v1/models/{name}", {"GET": self.model}, role="classify"),
             Route("/livez", {"GET": self.livez}),
             Route("/readyz", {"GET": self.readyz}),
             Route("/metrics", {"GET": self.metrics_text}),
@@ -42,7 +45,7 @@ class App:
     async def classify(self, request: Request) -> Response:
         """POST /v1/classify: one image as the raw body, or several as multipart files."""
         values = parameters.parse(request.query, _PARAMETERS)
-        model = self._engine.find(values.get("model"))
+        model = self._find(request, values)
         labels = len(model.spec.labels)
         k = min(DEFAULT_TOP_K, labels)
         if "top_k" in values:
@@ -68,19 +71,44 @@ class App:
         return Response(body, headers=[(b"server-timing", _server_timing(timings))], timings=timings)
 
     async def models(self, request: Request) -> Response:
-        """GET /v1/models: what is served, in short."""
+        """GET /v1/models: what is served, in short, and what should be and is not."""
         parameters.parse(request.query, ())
-        models = [_summary(model) for model in self._engine.models.values()]
-        return Response(to_json({"models": models}))
+        return Response(to_json({"models": [self._summary(name) for name in self._names()]}))
 
     async def model(self, request: Request) -> Response:
-        """GET /v1/models/{name}: spec, labels, quality and where the model runs."""
+        """GET /v1/models/{name}: spec, labels, quality and where the active version runs."""
         parameters.parse(request.query, ())
-        model = self._engine.models.get(request.params["name"])
-        if model is None:
-            raise UnknownModel(f"no model {quoted(request.params['name'])} is served")
-        spec = model.spec.model_dump(mode="json")
-        return Response(to_json({**_summary(model), "labels": spec["labels"], "spec": spec}))
+        name = request.params["name"]
+        if name not in self._names():
+            raise UnknownModel(f"no model {quoted(name)} is served")
+        summary = self._summary(name)
+        if name in self._catalog.lineups:
+            spec = self._catalog.lineups[name].active.spec.model_dump(mode="json")
+            summary |= {"labels": spec["labels"], "spec": spec}
+        return Response(to_json(summary))
+
+    def _find(self, request: Request, values: dict[str, str]) -> ServedModel:
+        version = values.get("version")
+        return self._catalog.find(
+            values.get("model"),
+            None if version is None else parameters.integer("version", version, 1, _MAX_VERSION),
+            values.get("precision"),
+            request.headers.get(b"x-client-id"),
+        )
+
+    def _names(self) -> list[str]:
+        return sorted({state.name for state in self._catalog.index()})
+
+    def _summary(self, name: str) -> dict[str, Any]:
+        states = self._catalog.index([name])
+        lineup = self._catalog.lineups.get(name)
+        versions = [
+            {key: value for key, value in state._asdict().items() if key != "name" and value != ""} for state in states
+        ]
+        if lineup is None:
+            return {"name": name, "state": "UNAVAILABLE", "versions": versions}
+        canary = {} if lineup.canary is None else {"canary_percent": lineup.canary.percent}
+        return {**_description(lineup.active), "state": "READY", **canary, "versions": versions}
 
     async def livez(self, request: Request) -> Response:
         """GET /livez: the event loop turns."""
@@ -116,7 +144,7 @@ def _result(result: Any, metrics: Metrics) -> dict[str, Any]:
     return {"error": str(result), "code": result.code}
 
 
-def _summary(model: ServedModel) -> dict[str, Any]:
+def _description(model: ServedModel) -> dict[str, Any]:
     loaded, spec = model.loaded, model.spec
     return {
         "name": spec.name,

@@ -1,10 +1,8 @@
 """One request, in order: admit, decode, queue, infer, label. Read this first; it knows images and models, no HTTP."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from time import perf_counter
 from typing import NamedTuple
 
@@ -15,32 +13,14 @@ from PIL import Image
 from models.errors import ModelError
 from models.postprocess import Prediction, top_k
 from models.preprocess import DecodeLimits, decode, fit, open_image
-from models.spec import Geometry, ModelSpec
-from service.batcher import Answer, Batcher
-from service.errors import BadParameter, NotReady, RequestError, UnknownModel, quoted
-from service.lifecycle import Loaded
+from models.spec import Geometry
+from service.batcher import Answer
+from service.catalog import Catalog, ServedModel
+from service.errors import RequestError
 
 TINY_PIXELS = 16_384  # 128 × 128: decoded sooner than handed to another thread
 Refusal = ModelError | RequestError
 Pixels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A loaded model with its queue."""
-
-    loaded: Loaded
-    batcher: Batcher
-
-    @cached_property
-    def spec(self) -> ModelSpec:
-        """The spec that the model file carries."""
-        return self.loaded.session.spec
-
-    @cached_property
-    def identity(self) -> dict[str, str | int]:
-        """What answers say of the model that made them."""
-        return {"name": self.spec.name, "version": self.spec.version, "precision": self.loaded.precision}
 
 
 class Classified(NamedTuple):
@@ -59,36 +39,14 @@ class Engine:
     def __init__(self, limits: DecodeLimits, decode_threads: int) -> None:
         self._limits = limits
         self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
-        self._models: dict[str, ServedModel] = {}
-        self._default: str | None = None
-
-    @property
-    def models(self) -> Mapping[str, ServedModel]:
-        """The models that are served, by name."""
-        return self._models
-
-    def serve(self, models: Mapping[str, ServedModel], default: str | None) -> None:
-        """Take *models* into service; *default* is the one of requests that name none."""
-        self._models = dict(models)
-        self._default = default
+        self.catalog = Catalog()
+        self.find = self.catalog.find
 
     async def stop(self, timeout_s: float) -> None:
         """Answer what was admitted, refuse the rest."""
-        await asyncio.gather(*(model.batcher.stop(timeout_s) for model in self._models.values()))
+        models = [model for lineup in self.catalog.lineups.values() for model in lineup.versions.values()]
+        await asyncio.gather(*(model.batcher.stop(timeout_s) for model in models))
         self._pool.shutdown(wait=False)
-
-    def find(self, name: str | None) -> ServedModel:
-        """Return the model of that name, or the default one. Raises `NotReady`, `UnknownModel` or `BadParameter`."""
-        if not self._models:
-            raise NotReady("no model is ready yet", retry_after_s=1)
-        if name is None:
-            if self._default is None:
-                raise BadParameter(f"model: required, as several are served: {', '.join(self._models)}")
-            name = self._default
-        model = self._models.get(name)
-        if model is None:
-            raise UnknownModel(f"no model {quoted(name)} is served; there are {', '.join(self._models)}")
-        return model
 
     async def classify(self, files: Sequence[bytes], model: ServedModel, k: int, deadline: float) -> Classified:
         """Classify image files; a bad one gets its own refusal and leaves its neighbours alone.

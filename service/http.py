@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from service.errors import MethodNotAllowed, NotFound
 
@@ -46,16 +46,18 @@ class Response:
     timings: Timings | None = None
 
 
+Role = Literal["classify", "admin"]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path template such as `/v1/models/{name}` with a handler for each method."""
+    """A path template such as `/v1/models/{name}` with a handler for each method; *role* is who may, None anybody."""
 
     template: str
     handlers: dict[str, Handler]
     takes_body: bool = False
+    role: Role | None = None
 
     @property
     def allowed(self) -> str:

@@ -11,9 +11,10 @@ from models.store import ModelStore
 from service import hosting, lifecycle, logs
 from service.app import App
 from service.batcher import Batcher
+from service.catalog import Lineup, ServedModel
 from service.connections import Connections, HttpLimits
 from service.drain import Drain
-from service.engine import Engine, ServedModel
+from service.engine import Engine
 from service.guard import Guard
 from service.lifecycle import Choice, Loaded
 from service.metrics import Metrics, ModelMetrics
@@ -76,13 +77,13 @@ class Worker:
         try:
             choices = lifecycle.choose(store)
             default = lifecycle.default_name(choices, self._settings)
-            models = {}
+            lineups = {}
             for choice in choices:
                 self._phase = f"loading {choice.name} version {choice.version}"
                 loaded = await asyncio.to_thread(lifecycle.load, store, choice, self._settings)
                 self._phase = f"warming up {choice.name} version {choice.version}"
                 await asyncio.to_thread(lifecycle.warm_up, loaded, self._settings.max_batch_size)
-                models[choice.name] = await self._serve(choice, loaded)
+                lineups[choice.name] = Lineup.of(await self._serve(choice, loaded))
         except ModelError as error:
             self._phase = f"failed: {error}"
             logger.error("%s", error)  # noqa: TRY400 (the line says it all)
@@ -93,7 +94,7 @@ class Worker:
             return
         gc.collect()
         gc.freeze()  # what lives from here to the end is not looked at again by every full collection
-        self._engine.serve(models, default)
+        self._engine.catalog.serve(lineups, default)
         self._phase = None
         self._metrics.ready.set(1)
 

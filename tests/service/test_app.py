@@ -138,7 +138,7 @@ async def test_large_images_are_decoded_beside_the_loop(start_worker: StartWorke
         ("top_k=1_0", "top_k"),
         ("top_k=" + "9" * 5000, "top_k"),
         ("top_k=1&top_k=2", "top_k: given more than once"),
-        ("topk=1", "unknown parameter 'topk'; known are model, top_k"),
+        ("topk=1", "unknown parameter 'topk'; known are model, precision, top_k, version"),
         ("top_k", "the query string cannot be parsed"),
         ("top_k=%ff", "the query string cannot be parsed"),
     ],
@@ -240,7 +240,8 @@ async def test_a_request_that_is_cancelled_frees_its_places(start_worker: StartW
 async def test_a_model_of_several_must_be_named(start_worker: StartWorker) -> None:
     """Unless a default is set, which must exist."""
     worker = await start_worker()
-    worker._engine.serve({"a": worker._engine.models["lenet"], "b": worker._engine.models["lenet"]}, None)
+    lenet = worker._engine.catalog.lineups["lenet"]
+    worker._engine.catalog.serve({"a": lenet, "b": lenet}, None)
 
     answer = await request(worker.guard, "POST", "/v1/classify", shipped_digit()[0])
 
