@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help serve test lint format train bench bench-against memory build lock clean
+.PHONY: help serve test test-full lint format train bench bench-against memory build lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ serve: $(VENV)/.serve ## serve the default model on http://127.0.0.1:3000 (PORT=
 
 test: $(VENV)/.dev lint ## lint, types and all tests
 	$(BIN)/python -m pytest
+
+test-full: $(VENV)/.dev lint ## also the tests that take minutes
+	$(BIN)/python -m pytest -m ''
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check
