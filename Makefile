@@ -76,7 +76,7 @@ lock: $(VENV)/.dev ## pin the requirements anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra serve-cpu --extra train --extra dev --universal --python-version 3.11 \
 	  --no-annotate --no-emit-index-url --custom-compile-command 'make lock' --output-file requirements/dev.txt
 	# which CUDA packages torch wants is for torch to say: a CPU build of it wants none
-	sed --in-place --regexp-extended '/^(nvidia-(cu|nc|nv)|cuda-|triton)/d' requirements/dev.txt
+	sed --in-place --regexp-extended '/^(nvidia-(cu|nc|nv)|cuda-|triton=)/d' requirements/dev.txt
 
 clean: ## remove what was made, the environment included
 	rm -rf $(VENV) build runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

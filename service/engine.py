@@ -23,6 +23,15 @@ Refusal = ModelError | RequestError
 Pixels = npt.NDArray[np.uint8]
 
 
+class Answered(NamedTuple):
+    """Per image, in order, its answer or why it has none; the times are those of the slowest image."""
+
+    results: list[Answer | Refusal]
+    decode_s: float
+    queue_s: float
+    inference_s: float
+
+
 class Classified(NamedTuple):
     """Per image, in order, its predictions or why it has none; the times are those of the slowest image."""
 
@@ -51,15 +60,30 @@ class Engine:
     async def classify(self, files: Sequence[bytes], model: ServedModel, k: int, deadline: float) -> Classified:
         """Classify image files; a bad one gets its own refusal and leaves its neighbours alone.
 
+        Raises as `answer` does.
+        """
+        answered = await self.answer(files, model, deadline)
+        labels = model.spec.labels
+        results = [
+            top_k(answer.probabilities, labels, k) if isinstance(answer, Answer) else answer
+            for answer in answered.results
+        ]
+        return Classified(model, results, answered.decode_s, answered.queue_s, answered.inference_s)
+
+    async def answer(self, images: Sequence[bytes] | Pixels, model: ServedModel, deadline: float) -> Answered:
+        """Infer images, either files or already prepared as one array (N, H, W, C).
+
         Raises `Overloaded` or `NotReady` before any work is done when there is no room for all of them.
         """
-        batcher, spec = model.batcher, model.spec
-        batcher.reserve(len(files), deadline)
-        reserved = len(files)
+        batcher, geometry = model.batcher, model.spec.geometry
+        batcher.reserve(len(images), deadline)
+        reserved = len(images)
         waiting: list[asyncio.Future[Answer] | Refusal] = []
         started = perf_counter()
         try:
-            for image in [self._decode(data, spec.geometry) for data in files]:
+            for image in (
+                images if isinstance(images, np.ndarray) else [self._decode(data, geometry) for data in images]
+            ):
                 decoded = await image if isinstance(image, asyncio.Future) else image
                 reserved -= 1
                 if isinstance(decoded, ModelError):
@@ -68,22 +92,20 @@ class Engine:
                 else:
                     waiting.append(batcher.submit(decoded, deadline))
             decode_s = perf_counter() - started
-            results: list[list[Prediction] | Refusal] = []
+            results: list[Answer | Refusal] = []
             queue_s = inference_s = 0.0
             for pending in waiting:
                 answer = await _outcome(pending) if isinstance(pending, asyncio.Future) else pending
+                results.append(answer)
                 if isinstance(answer, Answer):
-                    results.append(top_k(answer.probabilities, spec.labels, k))
                     queue_s, inference_s = max(queue_s, answer.queue_s), max(inference_s, answer.inference_s)
-                else:
-                    results.append(answer)
         except asyncio.CancelledError:  # nobody waits for any of them any more
             batcher.release(reserved)
             for pending in waiting:
                 if isinstance(pending, asyncio.Future):
                     pending.cancel()
             raise
-        return Classified(model, results, decode_s, queue_s, inference_s)
+        return Answered(results, decode_s, queue_s, inference_s)
 
     def _decode(self, data: bytes, geometry: Geometry) -> Pixels | ModelError | asyncio.Future[Pixels | ModelError]:
         """Decode an image file to (H, W, C): a tiny one here and now, another in the pool."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 
 STATUS: Final[dict[str, int]] = {
     "bad_multipart": 400,
+    "bad_request": 400,
     "not_found": 404,
     "unknown_model": 404,
     "method": 405,
@@ -19,6 +20,7 @@ STATUS: Final[dict[str, int]] = {
     "truncated": 422,
     "unidentified": 422,
     "internal": 500,
+    "unsupported": 501,
     "not_ready": 503,
     "queue_full": 503,
     "deadline": 504,
@@ -88,6 +90,18 @@ class BadParameter(RequestError):
     """A parameter that does not exist or is out of range."""
 
     code = "bad_param"
+
+
+class InvalidRequest(RequestError):
+    """An inference request that cannot be parsed, or whose tensors do not fit the model."""
+
+    code = "bad_request"
+
+
+class Unsupported(RequestError):
+    """A part of a protocol that is not offered."""
+
+    code = "unsupported"
 
 
 class UnknownModel(RequestError):
