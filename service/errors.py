@@ -8,6 +8,8 @@ from typing import ClassVar, Final
 STATUS: Final[dict[str, int]] = {
     "bad_multipart": 400,
     "bad_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
     "not_found": 404,
     "unknown_model": 404,
     "method": 405,
@@ -19,6 +21,7 @@ STATUS: Final[dict[str, int]] = {
     "too_many_pixels": 422,
     "truncated": 422,
     "unidentified": 422,
+    "rate_limited": 429,
     "internal": 500,
     "unsupported": 501,
     "not_ready": 503,
@@ -54,6 +57,19 @@ class MethodNotAllowed(RequestError):
     def __init__(self, method: str, allowed: str) -> None:
         super().__init__(f"method {method} is not allowed here; allowed: {allowed}")
         self.headers = ((b"allow", allowed.encode()),)
+
+
+class Unauthorized(RequestError):
+    """No key, or one that is not known."""
+
+    code = "unauthorized"
+    headers = ((b"www-authenticate", b"Bearer"),)  # RFC 6750, section 3
+
+
+class Forbidden(RequestError):
+    """A known key that may not do this."""
+
+    code = "forbidden"
 
 
 class BodyTooLarge(RequestError):
@@ -138,3 +154,9 @@ class NotReady(_TryLater):
     """No model is ready: loading, or shutting down."""
 
     code = "not_ready"
+
+
+class RateLimited(_TryLater):
+    """The key has made more requests than it may."""
+
+    code = "rate_limited"

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from models.errors import ModelError
+from service.access.gate import Gate, audit
 from service.body import Body, ClientDisconnected
 from service.errors import CLOSES_CONNECTION, STATUS, RequestError
 from service.http import OTHER, Request, Response, Route, Router, handler_of
@@ -36,6 +37,7 @@ class Guard:
     def __init__(
         self, routes: Sequence[Route], metrics: Metrics, settings: Settings, draining: Callable[[], bool]
     ) -> None:
+        self._gate = Gate.of(settings)
         self._router = Router(routes)
         self._metrics = metrics
         self._body = Body(settings.max_body_bytes, settings.body_timeout_s)
@@ -52,13 +54,15 @@ class Guard:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given_id = headers.get(b"x-request-id")
         request_id = given_id.decode() if given_id and _REQUEST_ID.fullmatch(given_id) else next(self._ids)
-        template = OTHER
+        template, role, key = OTHER, None, None
         self._metrics.in_flight.add(1)
         try:
             closes = False
             try:
                 route, params = self._router.find(scope["path"])
-                template = route.template
+                template, role = route.template, route.role
+                if self._gate is not None and role is not None:
+                    key = self._gate.admit(role, headers)
                 handler = handler_of(route, scope["method"])
                 body = await self._body.read(scope, receive, headers) if route.takes_body else b""
                 response = await handler(
@@ -90,6 +94,8 @@ class Guard:
         finally:
             self._metrics.in_flight.add(-1)
         self._metrics.request(template, scope["method"], response.status, ended - started)
+        if role == "admin":
+            audit(key, scope, response.status, request_id)
         if response.timings is not None:
             self._metrics.stages(response.timings, ended - response.timings.answered_at)
 

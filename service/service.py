@@ -16,6 +16,8 @@ from bentoml.exceptions import BentoMLException
 
 from models.errors import ModelError
 from service import lifecycle
+from service.access import checks
+from service.access.exposure import warn_if_exposed
 from service.guard import Receive, Scope, Send
 from service.settings import InvalidSettings, read_settings
 from service.worker import Worker
@@ -28,16 +30,16 @@ worker = Worker(settings)
 
 
 class InFront(bentoml.Service[Any]):
-    """BentoML's service with our guard before it."""
+    """BentoML's service with our application before it."""
 
     __slots__ = ()
 
     def to_asgi(self, is_main: bool = True) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-        """Return the application: lifespan to BentoML, everything else to the guard."""
+        """Return the application: lifespan to BentoML, everything else to ours."""
         behind = super().to_asgi(is_main=is_main)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            await (behind if scope["type"] == "lifespan" else worker.guard)(scope, receive, send)
+            await (behind if scope["type"] == "lifespan" else worker.application)(scope, receive, send)
 
         return application
 
@@ -57,8 +59,9 @@ class ConvServe:
     def refuse_to_start() -> None:
         """Check everything that is to be served, once, in the parent: a worker that fails is respawned for ever."""
         try:
+            checks.check(settings)
             lifecycle.check(settings)
-        except ModelError as error:
+        except (ModelError, InvalidSettings) as error:
             raise BentoMLException(str(error)) from error
         if settings.metrics_dir is None:
             folder = tempfile.mkdtemp(prefix="convserve-metrics-")
@@ -69,6 +72,8 @@ class ConvServe:
     async def start(self) -> None:
         """Schedule loading; uvicorn opens the port when this returns."""
         await worker.start()
+        if bentoml.server_context.worker_index in {None, 1}:
+            warn_if_exposed(settings)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

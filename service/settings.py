@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.preprocess import DEFAULT_FORMATS, DecodeLimits
@@ -15,6 +15,11 @@ ExtraFormats = Annotated[
     frozenset[Literal["BMP", "GIF"]],
     NoDecode,  # "BMP,GIF", not a JSON list
     BeforeValidator(lambda value: value.replace(" ", "").split(",") if isinstance(value, str) else value),
+]
+Origins = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...],
+    NoDecode,  # "https://a.example,https://b.example"
+    BeforeValidator(lambda value: tuple(value.replace(" ", "").split(",")) if isinstance(value, str) else value),
 ]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Time = Annotated[float, Field(gt=0, le=3600)]  # seconds
@@ -72,6 +77,34 @@ class Settings(BaseSettings):
 
     metrics_dir: Path | None = None
     """Folder that the workers of one server share their metrics through; made by the server if not set."""
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """A port of its own for `/metrics`, `/livez` and `/readyz`; the service's port then has no `/metrics`."""
+    metrics_host: str = "127.0.0.1"
+    """The address that `metrics_port` is bound to."""
+
+    keys_file: Path | None = None
+    """File of API keys' digests, `NAME ROLE SHA256 [RATE/s]` a line; without a key there is then health and no more."""
+    key_rate_per_s: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Requests per second of each key whose line has no rate of its own; unlimited if not set."""
+    cors_origins: Origins = ()
+    """Origins of web pages that may call, `https://a.example` with commas between, or `*`."""
+    path_prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """Path such as `/vision` that a proxy serves this under; requests work with it and without."""
+    tls_certificate: Path | None = None
+    """PEM file of the certificate chain: the service's port then speaks TLS; needs `tls_key`."""
+    tls_key: Path | None = None
+    """PEM file of the certificate's private key, not encrypted."""
+    tls_client_ca: Path | None = None
+    """PEM file of the authorities whose certificates clients must show; none are asked for if not set."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY: one needs the other")
+        for name, needs in (("tls_client_ca", "tls_certificate"), ("key_rate_per_s", "keys_file")):
+            if getattr(self, name) is not None and getattr(self, needs) is None:
+                raise ValueError(f"{PREFIX}{name.upper()}: needs {PREFIX}{needs.upper()}")
+        return self
 
     @property
     def decode_limits(self) -> DecodeLimits:
@@ -94,5 +127,7 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
+        if not fault["loc"]:  # of several settings together: the text names them
+            raise InvalidSettings(str(fault["ctx"]["error"])) from error
         name = PREFIX + str(fault["loc"][0]).upper()
         raise InvalidSettings(f"{name}={os.environ.get(name)}: {fault['msg']}") from error

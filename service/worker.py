@@ -9,6 +9,8 @@ from pathlib import Path
 from models.errors import ModelError
 from models.store import ModelStore
 from service import hosting, lifecycle, logs
+from service.access import side_port, tls
+from service.access.front import in_front
 from service.app import App
 from service.batcher import Batcher
 from service.catalog import Lineup, ServedModel
@@ -35,7 +37,10 @@ class Worker:
         self._app = App(self._engine, settings, self.phase)
         self._metrics = self._app.metrics
         self._loading: asyncio.Task[None] | None = None
-        self.guard = Guard(self._app.routes, self._metrics, settings, lambda: self._drain.draining)
+        routes = side_port.main_routes(self._app.routes, settings)
+        self.guard = Guard(routes, self._metrics, settings, lambda: self._drain.draining)
+        self.application = in_front(self.guard, settings)
+        self._side_port: asyncio.Server | None = None
 
     def phase(self) -> str | None:
         """Return what keeps this worker from being ready, None if nothing does."""
@@ -53,8 +58,13 @@ class Worker:
             self._drain.take_over(server)
             loop = asyncio.get_running_loop()
             limits = HttpLimits(body_timeout_s=self._settings.body_timeout_s, keep_alive_s=self._settings.keep_alive_s)
-            connections = Connections(server.server_state, self.guard, limits, loop)
+            connections = Connections(server.server_state, self.application, limits, loop)
             connections.start()
+            server.config.ssl = tls.context(self._settings)
+            scraped = Guard(
+                side_port.side_routes(self._app.routes), self._metrics, self._settings, lambda: self._drain.draining
+            )
+            self._side_port = await side_port.listen(scraped, server.server_state, self._settings)
             # uvicorn passes its own configuration and state, which ours has or does not need
             server.config.http_protocol_class = lambda **_: Connection(connections)
         folder = self._settings.metrics_dir or Path(tempfile.mkdtemp(prefix="convserve-metrics-"))
@@ -68,6 +78,8 @@ class Worker:
     async def stop(self) -> None:
         """Answer what was admitted and end the threads."""
         self._phase = "stopped"
+        if self._side_port is not None:
+            self._side_port.close()
         if self._loading is not None:
             self._loading.cancel()
         await self._engine.stop(self._settings.drain_grace_s)

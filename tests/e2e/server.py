@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BENTOML = Path(sys.executable).with_name("bentoml")
@@ -25,6 +27,14 @@ def free_port() -> int:
         return port
 
 
+def require(tool: str) -> None:
+    """Skip the test where a tool is not installed, and fail it in CI, which installs all of them."""
+    if shutil.which(tool) is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{tool} is not installed")
+        pytest.skip(f"{tool} is not installed")
+
+
 @dataclass
 class Server:
     """A running server: its address, its processes and what it has logged."""
@@ -32,11 +42,12 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Base URL."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def client(self, **options: object) -> httpx2.Client:
         """A client with the server's base URL; it loads no certificates, which takes longer than a request."""
@@ -78,21 +89,21 @@ class Server:
 
 def start(folder: Path, *arguments: str, **settings: object) -> Server:
     """Start `bentoml serve` from the repository's root with settings such as `max_batch_size=8`."""
-    port = free_port()
+    port, host = free_port(), str(settings.pop("host", "127.0.0.1"))
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
     environ |= {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(folder / "bentoml")}
     environ |= {f"CONVSERVE_{name.upper()}": str(value) for name, value in settings.items()}
     log = folder / f"server-{port}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [BENTOML, "serve", *arguments, "--host", "127.0.0.1", "--port", str(port)],
+            [BENTOML, "serve", *arguments, "--host", host, "--port", str(port)],
             cwd=ROOT,
             env=environ,
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Server(process, port, log)
+    return Server(process, port, log, "https" if "tls_certificate" in settings else "http")
 
 
 @contextlib.contextmanager

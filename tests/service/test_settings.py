@@ -54,3 +54,32 @@ def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name
 
     assert str(refused.value).startswith(name)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "names"),
+    [
+        ("TLS_KEY", "key.pem", "CONVSERVE_TLS_CERTIFICATE and CONVSERVE_TLS_KEY: one needs the other"),
+        ("TLS_CLIENT_CA", "ca.pem", "CONVSERVE_TLS_CLIENT_CA: needs CONVSERVE_TLS_CERTIFICATE"),
+        ("KEY_RATE_PER_S", "5", "CONVSERVE_KEY_RATE_PER_S: needs CONVSERVE_KEYS_FILE"),
+        ("PATH_PREFIX", "vision/", "CONVSERVE_PATH_PREFIX=vision/"),
+        ("CORS_ORIGINS", "a.example", "CONVSERVE_CORS_ORIGINS=a.example"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, names: str
+) -> None:
+    """In one line, like values that cannot be."""
+    monkeypatch.setenv(f"CONVSERVE_{name}", value)
+
+    with pytest.raises(InvalidSettings) as refused:
+        read_settings()
+
+    assert names in str(refused.value)
+
+
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As formats are."""
+    monkeypatch.setenv("CONVSERVE_CORS_ORIGINS", "https://a.example, http://localhost:8000")
+
+    assert read_settings().cors_origins == ("https://a.example", "http://localhost:8000")
