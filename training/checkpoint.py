@@ -14,6 +14,7 @@ from models.spec import Geometry, Normalisation, Provenance, first_fault
 from training.errors import InvalidCheckpoint
 from training.nets import build
 from training.network import Network
+from training.options import NetOptions
 
 NETWORK_PREFIX = "network."  # where the Lightning module keeps the network
 
@@ -24,6 +25,7 @@ class Blueprint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     net: str
+    options: NetOptions = NetOptions()
     dataset: str
     labels: tuple[str, ...]
     geometry: Geometry
@@ -45,7 +47,9 @@ class Blueprint(BaseModel):
 
     def network(self) -> Network:
         """Build the network, with fresh weights."""
-        return Network(self.normalisation, build(self.net, len(self.labels), self.geometry.channels))
+        geometry = self.geometry
+        size = (geometry.height, geometry.width)
+        return Network(self.normalisation, build(self.net, len(self.labels), geometry.channels, size, self.options))
 
 
 def load(path: Path) -> tuple[Blueprint, Network]:

@@ -9,6 +9,10 @@ class UnknownName(TrainingError):
     """A network or a data set that there is none of."""
 
 
+class InvalidOption(TrainingError):
+    """An option that the network or the data set has not, or a value that it cannot take."""
+
+
 class InvalidData(TrainingError):
     """A data set that nothing can be learned from."""
 

@@ -91,6 +91,7 @@ def fit(config: FitConfig, runs: Path) -> Run:
     seed_everything(config.seed, workers=True, verbose=False)
     blueprint = Blueprint(
         net=config.net,
+        options=config.options,
         dataset=dataset.name,
         labels=dataset.labels,
         geometry=dataset.geometry,

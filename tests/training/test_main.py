@@ -52,7 +52,7 @@ def test_export_puts_a_checkpoint_into_the_store(run: Run, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fit", "--net", "lenett"], "error: no network 'lenett'; there are: lenet\n"),
+        (["fit", "--net", "lenett"], "error: no network 'lenett'; there are: alexnet, lenet, mnist_cnn, nin, simple_cnn, vgg11, vgg13, vgg16, vgg19\n"),
         (["fit", "--dataset", "digit"], "error: no data set 'digit'; there are: digits\n"),
         (["export", "none.ckpt"], "error: none.ckpt: no such file\n"),
         (["export", "notes.txt"], "error: notes.txt: not a readable checkpoint\n"),

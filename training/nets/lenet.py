@@ -1,4 +1,4 @@
-"""LeNet for images of 28×28: two convolutions, three fully connected layers, sigmoid between them.
+"""LeNet: two convolutions, three fully connected layers, sigmoid between them (or ReLU).
 
 After Y. LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 86 (1998), in the form
 that textbooks give it: max-pooling, and logits instead of radial basis functions.
@@ -6,32 +6,38 @@ that textbooks give it: max-pooling, and logits instead of radial basis function
 
 from torch import nn
 
-SIDE_PX = 28  # the first fully connected layer counts on it
+from training.nets.architecture import Architecture, Task, activation, flat, network, scaled, stack
+from training.options import NetOptions
 
 
-def lenet(num_classes: int, in_channels: int) -> nn.Module:
-    """Build LeNet; 44,426 parameters with 10 classes and 1 channel."""
-    net = nn.Sequential(
-        nn.Conv2d(in_channels, 6, kernel_size=5),  # (N, 6, 24, 24)
-        nn.Sigmoid(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, kernel_size=5),  # (N, 16, 8, 8)
-        nn.Sigmoid(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),  # (N, 256)
-        nn.Linear(256, 120),
-        nn.Sigmoid(),
-        nn.Linear(120, 84),
-        nn.Sigmoid(),
-        nn.Linear(84, num_classes),
+def lenet(task: Task, options: NetOptions) -> nn.Sequential:
+    """Build LeNet; 44,426 parameters with 10 classes and 1 channel of 28×28."""
+    maps1, maps2, units1, units2 = (scaled(count, options) for count in (6, 16, 120, 84))
+    layers = [
+        ("conv1", nn.Conv2d(task.in_channels, maps1, kernel_size=5)),  # (N, 6, 24, 24) for 28×28
+        ("act1", activation(options)),
+        ("pool1", nn.MaxPool2d(2)),
+        ("conv2", nn.Conv2d(maps1, maps2, kernel_size=5)),  # (N, 16, 8, 8)
+        ("act2", activation(options)),
+        ("pool2", nn.MaxPool2d(2)),
+    ]
+    body = stack(
+        *layers,
+        ("flatten", nn.Flatten()),  # (N, 256)
+        ("fc1", nn.Linear(flat(task, layers), units1)),
+        ("act3", activation(options)),
+        ("fc2", nn.Linear(units1, units2)),
+        ("act4", activation(options)),
     )
-    net.apply(_initialise)
-    return net
+    return network(body, stack(("fc3", nn.Linear(units2, task.num_classes))))
 
 
-def _initialise(layer: nn.Module) -> None:
-    """Xavier's uniform weights: with torch's own, sigmoids saturate and the first epochs learn nothing."""
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(layer.weight)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+# Xavier's weights: with torch's own, sigmoids saturate and the first epochs learn nothing.
+LENET = Architecture(
+    lenet,
+    published_px=28,
+    min_px=16,
+    activation="sigmoid",
+    init="xavier",
+    takes=frozenset({"activation", "init", "width"}),
+)
