@@ -11,6 +11,7 @@ from training import export as export_module
 from training.__main__ import app
 from training.errors import ExportRefused
 from training.fit import Run
+from training.nets import NETS
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -52,7 +53,7 @@ def test_export_puts_a_checkpoint_into_the_store(run: Run, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fit", "--net", "lenett"], "error: no network 'lenett'; there are: alexnet, lenet, mnist_cnn, nin, simple_cnn, vgg11, vgg13, vgg16, vgg19\n"),
+        (["fit", "--net", "lenett"], "error: no network 'lenett'; there are: " + ", ".join(sorted(NETS)) + "\n"),
         (["fit", "--dataset", "digit"], "error: no data set 'digit'; there are: digits\n"),
         (["export", "none.ckpt"], "error: none.ckpt: no such file\n"),
         (["export", "notes.txt"], "error: notes.txt: not a readable checkpoint\n"),
