@@ -1,5 +1,6 @@
 """training/export.py."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,10 @@ class Deceitful(nn.Module):
 
 def deceitful_checkpoint(run: Run, path: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The run's best checkpoint with a net that does not export as what it is."""
-    monkeypatch.setattr(nets, "NETS", {**nets.NETS, "deceitful": lambda *_: Deceitful(fault)})
+    deceitful = replace(nets.NETS["lenet"], build=lambda *_: nn.Sequential(Deceitful(fault)))
+    monkeypatch.setattr(nets, "NETS", {**nets.NETS, "deceitful": deceitful})
     content = torch.load(run.best, weights_only=True)
-    weights = {key.replace("network.net.", "network.net.net."): value for key, value in content["state_dict"].items()}
+    weights = {key.replace("network.net.", "network.net.0.net."): value for key, value in content["state_dict"].items()}
     hparams = {**content["hyper_parameters"], "net": "deceitful"}
     torch.save({"hyper_parameters": hparams, "state_dict": weights}, path)
     return path
