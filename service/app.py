@@ -57,7 +57,7 @@ class App:
         else:
             _require_image_type(content_type)
             files = [request.body]
-        classified = await self._engine.classify(files, model, k, request.deadline)
+        classified = await self._engine.classify(files, model, k, request.claim)
         timings = Timings(
             request.read_s, classified.decode_s, classified.queue_s, classified.inference_s, perf_counter()
         )

@@ -11,10 +11,8 @@ import asyncio
 import logging
 import math
 import queue
-import random
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple, Protocol
@@ -22,12 +20,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from service.admission import Claim, Room, RoomLimits
 from service.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
+from service.lanes import Entry, Image, Lanes
 
 logger = logging.getLogger("convserve.batcher")
 Floats = npt.NDArray[np.float32]
-Image = npt.NDArray[np.uint8]
-_SMOOTHING = 0.2  # weight of the newest batch in the running mean of the service time
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +73,6 @@ class Observer(Protocol):
         """Say that a batch of *size* images has failed."""
 
 
-@dataclass(eq=False, slots=True)
-class Entry:
-    """One queued image (H, W, C) and who waits for it. Times are on the clock of `time.perf_counter`."""
-
-    image: Image
-    future: asyncio.Future[Answer]
-    deadline: float
-    enqueued_at: float
-
-
 class Batcher:
     """The queue and the device thread of one model; see the module's text for the rule."""
 
@@ -95,19 +83,17 @@ class Batcher:
         *,
         max_batch_size: int,
         max_wait_ms: float,
-        queue_capacity: int,
+        room: RoomLimits,
         in_loop: bool = False,
     ) -> None:
         self._run = run
         self._observer = observer
         self._max_batch_size = max_batch_size
         self._max_wait_s = max_wait_ms / 1000
-        self._capacity = queue_capacity
+        self._room = Room(room)
         self._in_loop = in_loop
-        self._queue: deque[Entry] = deque()
+        self._queue = Lanes()
         self._running: list[Entry] = []
-        self._waiting = 0  # reserved or queued
-        self._image_s = 0.0  # running mean of the time that the device takes for one image of a batch
         self._turn: asyncio.Handle | None = None  # the next call of _dispatch, if one is due
         self._stopping = False
         self._expiry: asyncio.TimerHandle | None = None
@@ -137,40 +123,32 @@ class Batcher:
         if self._expiry is not None:
             self._expiry.cancel()
 
-    def reserve(self, images: int, deadline: float) -> None:
+    def reserve(self, images: int, claim: Claim) -> None:
         """Admit *images*, before any work is done for them; each is then to be submitted or released.
 
-        Raises `Overloaded` when they don't fit, or would still be waiting at *deadline*; `NotReady` once
-        stopping.
+        Raises `Overloaded` when they don't fit, or would still be waiting at their deadline; `ClientLimit` when their
+        client has its share; `NotReady` once stopping.
         """
         if self._stopping:
-            raise NotReady("shutting down", retry_after_s=self._retry_after_s(0))
-        waiting = self._waiting + images
-        if waiting > self._capacity:
-            raise Overloaded(
-                f"the queue is full: {self._waiting} images wait, the limit is {self._capacity}",
-                self._retry_after_s(waiting),
-            )
-        if self._waiting and perf_counter() + self._waiting * self._image_s > deadline:
-            raise Overloaded(
-                f"{self._waiting} images wait, which takes longer than the request's time", self._retry_after_s(waiting)
-            )
-        self._waiting = waiting
+            raise NotReady("shutting down", retry_after_s=self._room.retry_after_s())
+        if lacking := self._room.lacks(images):
+            self._make_way(lacking, claim)
+        self._room.admit(images, claim)
         self._idle.clear()
-        self._observer.depth(waiting)
+        self._observer.depth(self._room.waiting)
 
-    def release(self, images: int) -> None:
+    def release(self, images: int, claim: Claim) -> None:
         """Give back reservations for images that turned out to be none."""
-        self._waiting -= images
-        self._observer.depth(self._waiting)
+        self._room.leave(images, claim)
+        self._observer.depth(self._room.waiting)
         self._note_idle()
 
-    def submit(self, image: Image, deadline: float) -> asyncio.Future[Answer]:
+    def submit(self, image: Image, claim: Claim) -> asyncio.Future[Answer]:
         """Queue one reserved image; the future gets its `Answer`, or the error that it ended with."""
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._queue.append(Entry(image, future, deadline, perf_counter()))
-        if deadline < self._expiry_at:
-            self._expire_at(deadline)
+        self._queue.append(Entry(image, future, claim, perf_counter()))
+        if claim.deadline < self._expiry_at:
+            self._expire_at(claim.deadline)
         if not self._running:
             if self._turn is not None and len(self._queue) == self._max_batch_size:
                 self._turn.cancel()  # it may be a timer, and there is nothing left to wait for
@@ -180,17 +158,25 @@ class Batcher:
                 self._turn = self._loop.call_soon(self._dispatch)
         return future
 
+    def abandon(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
+        """Forget images that nobody waits for any more: their places are free at once and they are not run."""
+        for future in futures:
+            future.cancel()
+        self._leave(self._queue.remove(lambda entry: entry.future.cancelled()))
+
     def next_batch(self) -> list[Entry]:
-        """Take the oldest live entries, at most `max_batch_size`; entries that nobody waits for are dropped."""
+        """Take the next live entries, at most `max_batch_size`; what is past its deadline or abandoned is not run."""
         batch: list[Entry] = []
-        while self._queue and len(batch) < self._max_batch_size:
-            entry = self._queue.popleft()
-            self._waiting -= 1
-            if entry.future.done():  # cancelled: its deadline would have taken it out of the queue
+        now = perf_counter()
+        while len(batch) < self._max_batch_size and (entry := self._queue.pop()) is not None:
+            self._room.leave(1, entry.claim)
+            if entry.future.done():
                 self._observer.abandoned("queue")
-                continue
-            batch.append(entry)
-        self._observer.depth(self._waiting)
+            elif entry.claim.deadline <= now:  # the timer is late
+                entry.future.set_exception(DeadlinePassed("the request's time was over in the queue"))
+            else:
+                batch.append(entry)
+        self._observer.depth(self._room.waiting)
         return batch
 
     def _dispatch(self) -> None:
@@ -200,7 +186,7 @@ class Batcher:
         if self._running or not self._queue:
             return
         if self._max_wait_s and len(self._queue) < self._max_batch_size and not self._stopping:
-            left = self._queue[0].enqueued_at + self._max_wait_s - perf_counter()
+            left = self._queue.oldest_at() + self._max_wait_s - perf_counter()
             if left > 0:
                 self._turn = self._loop.call_later(left, self._dispatch)
                 return
@@ -210,6 +196,7 @@ class Batcher:
         elif self._in_loop:
             self._finish(self._running, *self._run_batch(self._running))
         else:
+            self._room.begin(len(self._running))
             self._batches.put(self._running)
 
     def _work(self) -> None:
@@ -229,6 +216,8 @@ class Batcher:
 
     def _finish(self, batch: list[Entry], outcome: Outputs | Exception, started: float, ended: float) -> None:
         self._running = []
+        if not isinstance(outcome, Exception):
+            self._room.end(len(batch), ended - started)
         if not self._in_loop:
             self._dispatch()  # the device first, then those who wait
         elif self._queue:
@@ -241,7 +230,6 @@ class Batcher:
                     entry.future.set_exception(InferenceFailed("inference failed"))
         else:
             inference_s = ended - started
-            self._image_s += (inference_s / len(batch) - self._image_s) * (_SMOOTHING if self._image_s else 1)
             self._observer.batch(len(batch))
             for i, entry in enumerate(batch):
                 if not entry.future.done():
@@ -263,22 +251,33 @@ class Batcher:
         self._expiry, self._expiry_at = None, math.inf
         for where, entries in (("in the queue", self._queue), ("at the device", self._running)):
             for entry in entries:
-                if entry.deadline <= now and not entry.future.done():
+                if entry.claim.deadline <= now and not entry.future.done():
                     entry.future.set_exception(DeadlinePassed(f"the request's time was over {where}"))
-        expired = [entry for entry in self._queue if entry.deadline <= now]
-        if expired:
-            self._queue = deque(entry for entry in self._queue if entry.deadline > now)
-            self._waiting -= len(expired)
-            self._observer.depth(self._waiting)
-            self._note_idle()
-        live = [entry.deadline for entry in (*self._queue, *self._running) if not entry.future.done()]
+        self._leave(self._queue.remove(lambda entry: entry.claim.deadline <= now))
+        live = [entry.claim.deadline for entry in (*self._queue, *self._running) if not entry.future.done()]
         if live:
             self._expire_at(min(live))
 
-    def _note_idle(self) -> None:
-        if not self._waiting and not self._running:
-            self._idle.set()
+    def _make_way(self, places: int, claim: Claim) -> None:
+        """Refuse late entries of lower priority in favour of a claim."""
+        gone = self._queue.give_way(places, claim.priority)
+        retry_after_s = self._room.retry_after_s()
+        for entry in gone:
+            if not entry.future.done():
+                entry.future.set_exception(Overloaded("gave its place to a request of higher priority", retry_after_s))
+        self._leave(gone)
 
-    def _retry_after_s(self, waiting: int) -> int:
-        """Return when the queue should have room, jittered so that the refused do not come back together."""
-        return math.ceil(waiting * self._image_s + random.uniform(0, 2)) or 1  # noqa: S311 (no secret)
+    def _leave(self, entries: Sequence[Entry]) -> None:
+        """Free the places of entries that were taken out of the queue unrun."""
+        if not entries:
+            return
+        for entry in entries:
+            self._room.leave(1, entry.claim)
+            if entry.future.cancelled():
+                self._observer.abandoned("queue")
+        self._observer.depth(self._room.waiting)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._room.waiting and not self._running:
+            self._idle.set()

@@ -14,6 +14,7 @@ from models.errors import ModelError
 from models.postprocess import Prediction, top_k
 from models.preprocess import DecodeLimits, decode, fit, open_image
 from models.spec import Geometry
+from service.admission import Claim
 from service.batcher import Answer
 from service.catalog import Catalog, ServedModel
 from service.errors import RequestError
@@ -57,12 +58,12 @@ class Engine:
         await asyncio.gather(*(model.batcher.stop(timeout_s) for model in models))
         self._pool.shutdown(wait=False)
 
-    async def classify(self, files: Sequence[bytes], model: ServedModel, k: int, deadline: float) -> Classified:
+    async def classify(self, files: Sequence[bytes], model: ServedModel, k: int, claim: Claim) -> Classified:
         """Classify image files; a bad one gets its own refusal and leaves its neighbours alone.
 
         Raises as `answer` does.
         """
-        answered = await self.answer(files, model, deadline)
+        answered = await self.answer(files, model, claim)
         labels = model.spec.labels
         results = [
             top_k(answer.probabilities, labels, k) if isinstance(answer, Answer) else answer
@@ -70,13 +71,13 @@ class Engine:
         ]
         return Classified(model, results, answered.decode_s, answered.queue_s, answered.inference_s)
 
-    async def answer(self, images: Sequence[bytes] | Pixels, model: ServedModel, deadline: float) -> Answered:
+    async def answer(self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim) -> Answered:
         """Infer images, either files or already prepared as one array (N, H, W, C).
 
-        Raises `Overloaded` or `NotReady` before any work is done when there is no room for all of them.
+        Raises `Overloaded`, `ClientLimit` or `NotReady` before any work is done when there is no room for all of them.
         """
         batcher, geometry = model.batcher, model.spec.geometry
-        batcher.reserve(len(images), deadline)
+        batcher.reserve(len(images), claim)
         reserved = len(images)
         waiting: list[asyncio.Future[Answer] | Refusal] = []
         started = perf_counter()
@@ -87,10 +88,10 @@ class Engine:
                 decoded = await image if isinstance(image, asyncio.Future) else image
                 reserved -= 1
                 if isinstance(decoded, ModelError):
-                    batcher.release(1)
+                    batcher.release(1, claim)
                     waiting.append(decoded)
                 else:
-                    waiting.append(batcher.submit(decoded, deadline))
+                    waiting.append(batcher.submit(decoded, claim))
             decode_s = perf_counter() - started
             results: list[Answer | Refusal] = []
             queue_s = inference_s = 0.0
@@ -100,10 +101,9 @@ class Engine:
                 if isinstance(answer, Answer):
                     queue_s, inference_s = max(queue_s, answer.queue_s), max(inference_s, answer.inference_s)
         except asyncio.CancelledError:  # nobody waits for any of them any more
-            batcher.release(reserved)
-            for pending in waiting:
-                if isinstance(pending, asyncio.Future):
-                    pending.cancel()
+            if reserved:
+                batcher.release(reserved, claim)
+            batcher.abandon([pending for pending in waiting if isinstance(pending, asyncio.Future)])
             raise
         return Answered(results, decode_s, queue_s, inference_s)
 

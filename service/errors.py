@@ -21,6 +21,7 @@ STATUS: Final[dict[str, int]] = {
     "too_many_pixels": 422,
     "truncated": 422,
     "unidentified": 422,
+    "client_limit": 429,
     "rate_limited": 429,
     "internal": 500,
     "unsupported": 501,
@@ -148,6 +149,12 @@ class Overloaded(_TryLater):
     """The queue is full, by images or by the time that waiting in it would take."""
 
     code = "queue_full"
+
+
+class ClientLimit(_TryLater):
+    """This client holds its share of the queue already; others are served."""
+
+    code = "client_limit"
 
 
 class NotReady(_TryLater):

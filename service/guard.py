@@ -14,9 +14,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from models.errors import ModelError
+from service import parameters
 from service.access.gate import Gate, audit
+from service.admission import Claim, Priority, parse_priority
 from service.body import Body, ClientDisconnected
-from service.errors import CLOSES_CONNECTION, STATUS, RequestError
+from service.client import Clients
+from service.errors import CLOSES_CONNECTION, STATUS, Forbidden, RequestError
 from service.http import OTHER, Request, Response, Route, Router, handler_of
 from service.metrics import Metrics
 from service.settings import Settings
@@ -42,6 +45,7 @@ class Guard:
         self._metrics = metrics
         self._body = Body(settings.max_body_bytes, settings.body_timeout_s)
         self._request_timeout_s = settings.request_timeout_s
+        self._clients = Clients(settings.trusted_proxies)
         self._draining = draining
         self._ids = _random_ids()
 
@@ -64,6 +68,7 @@ class Guard:
                 if self._gate is not None and role is not None:
                     key = self._gate.admit(role, headers)
                 handler = handler_of(route, scope["method"])
+                claim = self._claim(started, scope, headers, key)
                 body = await self._body.read(scope, receive, headers) if route.takes_body else b""
                 response = await handler(
                     Request(
@@ -75,7 +80,7 @@ class Guard:
                         params,
                         body,
                         perf_counter() - started,
-                        started + self._request_timeout_s,
+                        claim,
                     )
                 )
             except (ModelError, RequestError) as error:
@@ -98,6 +103,21 @@ class Guard:
             audit(key, scope, response.status, request_id)
         if response.timings is not None:
             self._metrics.stages(response.timings, ended - response.timings.answered_at)
+
+    def _claim(self, started: float, scope: Scope, headers: dict[bytes, bytes], key: str | None) -> Claim:
+        """Return by when the answer is wanted, which a client may shorten, for whom, and before whom."""
+        timeout_s = self._request_timeout_s
+        if (asked := headers.get(b"x-request-timeout-ms")) is not None:
+            asked_ms = parameters.integer("X-Request-Timeout-Ms", asked.decode("latin-1"), 1, 999_999_999)
+            timeout_s = min(asked_ms / 1000, timeout_s)
+        client = key or self._clients.of(scope)
+        named = headers.get(b"x-priority")
+        if named is None:
+            return Claim(started + timeout_s, client)
+        priority = parse_priority(named.decode("latin-1"))
+        if priority < Priority.NORMAL and (key is None or self._gate is None or not self._gate.may_go_first(key)):
+            raise Forbidden("only keys that the file says it of may ask for a high priority")
+        return Claim(started + timeout_s, client, priority)
 
     async def _send(self, send: Send, response: Response, request_id: str, *, closes: bool) -> None:
         fields = [

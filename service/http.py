@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from service.admission import Claim
 from service.errors import MethodNotAllowed, NotFound
 
 OTHER = "_other"  # the route that metrics name for paths that do not exist
@@ -22,7 +23,7 @@ class Request:
     params: dict[str, str]  # what the {braces} of the route's template matched
     body: bytes
     read_s: float  # time until the body was complete
-    deadline: float  # on the monotonic clock of time.perf_counter()
+    claim: Claim  # by when it wants its answer, and for whom
 
 
 class Timings(NamedTuple):

@@ -8,14 +8,16 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.preprocess import DEFAULT_FORMATS, DecodeLimits
+from service.admission import RoomLimits
+from service.client import Network
 
 PREFIX = "CONVSERVE_"
 Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
-ExtraFormats = Annotated[
-    frozenset[Literal["BMP", "GIF"]],
-    NoDecode,  # "BMP,GIF", not a JSON list
-    BeforeValidator(lambda value: value.replace(" ", "").split(",") if isinstance(value, str) else value),
-]
+_Commas = BeforeValidator(
+    lambda value: value.replace(" ", "").split(",") if isinstance(value, str) and value else value or ()
+)
+ExtraFormats = Annotated[frozenset[Literal["BMP", "GIF"]], NoDecode, _Commas]  # "BMP,GIF", not a JSON list
+Networks = Annotated[frozenset[Network], NoDecode, _Commas]
 Origins = Annotated[
     tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...],
     NoDecode,  # "https://a.example,https://b.example"
@@ -52,8 +54,14 @@ class Settings(BaseSettings):
     """How long a free device waits for a batch to fill; 0 never waits."""
     queue_capacity: Count = 512
     """Images of one model that may wait; what exceeds it is refused."""
+    max_queue_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 2_000
+    """How long a new image may have to wait for its turn, as measured; what would wait longer is refused."""
+    client_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Part of the queue, in images and in time, that one client may hold; 1 lets one client fill it."""
     request_timeout_s: Time = 10
-    """Time from the request's headers to its answer; who would have to wait longer is refused at once."""
+    """Time from the request's headers to its answer; `X-Request-Timeout-Ms` can only shorten it."""
+    trusted_proxies: Networks = frozenset()
+    """Networks, with commas, whose `X-Forwarded-For` says who the client is."""
 
     max_body_bytes: Count = 10 * 2**20
     """Bytes of one request body."""
@@ -83,7 +91,8 @@ class Settings(BaseSettings):
     """The address that `metrics_port` is bound to."""
 
     keys_file: Path | None = None
-    """File of API keys' digests, `NAME ROLE SHA256 [RATE/s]` a line; without a key there is then health and no more."""
+    """File of API keys' digests, `NAME ROLE SHA256 [RATE/s] [high]` a line; without a key there is then health and no
+    more."""
     key_rate_per_s: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Requests per second of each key whose line has no rate of its own; unlimited if not set."""
     cors_origins: Origins = ()
@@ -110,6 +119,11 @@ class Settings(BaseSettings):
     def decode_limits(self) -> DecodeLimits:
         """The limits in the form that `models.preprocess` takes them."""
         return DecodeLimits(DEFAULT_FORMATS | self.extra_formats, self.max_pixels, self.max_draft_pixels)
+
+    @property
+    def room(self) -> RoomLimits:
+        """The limits of a queue, which is one worker's: so is a client's share of it."""
+        return RoomLimits(self.queue_capacity, self.max_queue_ms / 1000, self.client_share)
 
     @property
     def threads_per_worker(self) -> int:

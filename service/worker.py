@@ -122,7 +122,7 @@ class Worker:
             _Observer(self._metrics, self._metrics.model(choice.name, choice.version)),
             max_batch_size=self._settings.max_batch_size,
             max_wait_ms=self._settings.max_wait_ms,
-            queue_capacity=self._settings.queue_capacity,
+            room=self._settings.room,
             # with one core for everything, a thread of its own would only take turns with the loop
             in_loop=loaded.light and self._settings.threads_per_worker == 1,
         )

@@ -53,6 +53,10 @@ class Gate:
             raise RateLimited(f"key {key.name} has used up its rate", retry_after_s)
         return key.name
 
+    def may_go_first(self, name: str) -> bool:
+        """Return whether the key of that name may ask for a high priority."""
+        return any(key.high for key in self._keys if key.name == name)
+
     def _look(self) -> None:
         self._looked_at = self._clock()
         state = _state(self._path)

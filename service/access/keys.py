@@ -17,7 +17,10 @@ from service.http import Role
 
 ROLES: tuple[Role, ...] = get_args(Role)  # a later one may do what an earlier one may
 PREFIX = "cs_"  # by which secret scanners know one of ours
-_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64})\s+(?P<role>\w+)\s+(?P<digest>[0-9a-fA-F]{64})(?:\s+(?P<rate>\S+))?")
+_LINE = re.compile(
+    r"(?P<name>[A-Za-z0-9._-]{1,64})\s+(?P<role>\w+)\s+(?P<digest>[0-9a-fA-F]{64})(?:\s+(?P<rate>(?!high$)\S+))?"
+    r"(?:\s+(?P<high>high))?"
+)
 _RATE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)/s")
 MAX_KEYS = 1000  # each is compared with on every request
 
@@ -34,6 +37,7 @@ class Key:
     role: Role
     digest: bytes  # SHA-256 of the key
     rate_per_s: float | None = None  # None: what the settings say
+    high: bool = False  # may ask for a high priority
 
     def may(self, role: Role) -> bool:
         """Return whether this key is good for what asks for *role*; admin includes classify."""
@@ -42,7 +46,7 @@ class Key:
     def line(self) -> str:
         """Return the line of the file."""
         rate = "" if self.rate_per_s is None else f" {self.rate_per_s:g}/s"
-        return f"{self.name} {self.role} {self.digest.hex()}{rate}"
+        return f"{self.name} {self.role} {self.digest.hex()}{rate}{' high' if self.high else ''}"
 
 
 def new_key() -> str:
@@ -56,7 +60,7 @@ def digest_of(key: str) -> bytes:
 
 
 def read(path: Path) -> tuple[Key, ...]:
-    """Read a file of lines `NAME ROLE SHA256 [RATE/s]`; empty ones and those after `#` don't count.
+    """Read a file of lines `NAME ROLE SHA256 [RATE/s] [high]`; empty ones and those after `#` don't count.
 
     Raises `InvalidKeyFile`, also when no key is left: nobody could be let in.
     """
@@ -102,7 +106,7 @@ def presented_in(headers: dict[bytes, bytes]) -> bytes | None:
 def _parse(line: str, where: str) -> Key:
     match = _LINE.fullmatch(line)
     if match is None:
-        raise InvalidKeyFile(f"{where}: must be NAME ROLE SHA256 [RATE/s], the digest in 64 hexadecimal digits")
+        raise InvalidKeyFile(f"{where}: must be NAME ROLE SHA256 [RATE/s] [high], the digest in 64 hexadecimal digits")
     role = next((role for role in ROLES if role == match["role"]), None)
     if role is None:
         raise InvalidKeyFile(f"{where}: role {match['role']!r}; there are {', '.join(ROLES)}")
@@ -112,4 +116,4 @@ def _parse(line: str, where: str) -> Key:
         if rated is None or float(rated[1]) == 0:
             raise InvalidKeyFile(f"{where}: rate {match['rate']!r}; must be like 50/s or 0.5/s")
         rate = float(rated[1])
-    return Key(match["name"], role, bytes.fromhex(match["digest"]), rate)
+    return Key(match["name"], role, bytes.fromhex(match["digest"]), rate, match["high"] is not None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from service.admission import Claim, Priority, RoomLimits
 from service.batcher import Answer, Batcher, Outputs
 
 LATER = 60.0  # seconds from now
@@ -63,7 +64,8 @@ class Seen:
 async def running(device: Device, **changes: Any) -> AsyncIterator[tuple[Batcher, Seen]]:
     """A started batcher and its observer; everything is released and stopped at the end."""
     seen = Seen()
-    batcher = Batcher(device, seen, **{"max_batch_size": 4, "max_wait_ms": 0, "queue_capacity": 64, **changes})
+    room = RoomLimits(**{"capacity": 64, **changes.pop("room", {})})
+    batcher = Batcher(device, seen, **{"max_batch_size": 4, "max_wait_ms": 0, "room": room, **changes})
     await batcher.start()
     try:
         yield batcher, seen
@@ -72,11 +74,16 @@ async def running(device: Device, **changes: Any) -> AsyncIterator[tuple[Batcher
         await batcher.stop(5)
 
 
-def submit(batcher: Batcher, value: int, within_s: float = LATER) -> asyncio.Future[Answer]:
+def claim(client: str = "", priority: Priority = Priority.NORMAL, within_s: float = LATER) -> Claim:
+    """What a request asks of the queue."""
+    return Claim(perf_counter() + within_s, client, priority)
+
+
+def submit(batcher: Batcher, value: int, within_s: float = LATER, **changes: Any) -> asyncio.Future[Answer]:
     """Reserve and queue one image whose answer is *value*."""
-    deadline = perf_counter() + within_s
-    batcher.reserve(1, deadline)
-    return batcher.submit(np.full((1, 1, 1), value, np.uint8), deadline)
+    asked = claim(within_s=within_s, **changes)
+    batcher.reserve(1, asked)
+    return batcher.submit(np.full((1, 1, 1), value, np.uint8), asked)
 
 
 async def entered(device: Device) -> None:

@@ -208,7 +208,7 @@ async def test_requests_at_once_get_their_own_answers(start_worker: StartWorker)
 
 async def test_a_full_queue_refuses_with_a_time_to_come_back(start_worker: StartWorker) -> None:
     """503, `queue_full`, Retry-After; what was admitted is answered."""
-    worker = await start_worker(queue_capacity=4)
+    worker = await start_worker(queue_capacity=4, client_share=1)
     data, _ = shipped_digit()
 
     answers = await asyncio.gather(*(request(worker.guard, "POST", "/v1/classify", data) for _ in range(40)))
@@ -222,7 +222,7 @@ async def test_a_full_queue_refuses_with_a_time_to_come_back(start_worker: Start
 
 async def test_a_request_that_is_cancelled_frees_its_places(start_worker: StartWorker) -> None:
     """Also while its images are still being decoded."""
-    worker = await start_worker(queue_capacity=2)
+    worker = await start_worker(queue_capacity=2, client_share=1)
     large = encode(make_image(900, 700, "RGB"), "JPEG")
     tasks = [asyncio.create_task(request(worker.guard, "POST", "/v1/classify", large)) for _ in range(2)]
     await asyncio.sleep(0)

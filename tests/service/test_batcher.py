@@ -3,12 +3,11 @@ timing exact.
 """
 
 import asyncio
-from time import perf_counter
 
 import pytest
 
 from service.errors import Overloaded
-from tests.service.device import LATER, Device, entered, running, submit
+from tests.service.device import Device, claim, entered, running, submit
 
 
 @pytest.mark.parametrize("in_loop", [False, True])
@@ -82,7 +81,7 @@ async def test_max_wait_ends() -> None:
 async def test_a_full_queue_refuses() -> None:
     """The bound counts images that wait, not the batch that runs, and the refusal says when to come back."""
     device = Device(held=True)
-    async with running(device, queue_capacity=3) as (batcher, seen):
+    async with running(device, room={"capacity": 3}) as (batcher, seen):
         running_one = submit(batcher, 0)
         await entered(device)
         queued = [submit(batcher, value) for value in (1, 2, 3)]
@@ -103,22 +102,22 @@ async def test_a_full_queue_refuses() -> None:
 async def test_several_images_are_admitted_together_or_not_at_all() -> None:
     """A request of many images cannot be admitted by half."""
     device = Device(held=True)
-    async with running(device, queue_capacity=3) as (batcher, _):
-        batcher.reserve(2, perf_counter() + LATER)
+    async with running(device, room={"capacity": 3}) as (batcher, _):
+        batcher.reserve(2, claim())
         with pytest.raises(Overloaded):
-            batcher.reserve(2, perf_counter() + LATER)
+            batcher.reserve(2, claim())
 
-        batcher.release(2)
+        batcher.release(2, claim())
 
-        batcher.reserve(3, perf_counter() + LATER)
-        batcher.release(3)
+        batcher.reserve(3, claim())
+        batcher.release(3, claim())
 
 
 async def test_a_wait_that_would_outlast_the_deadline_is_refused_at_once() -> None:
     """Estimated from what an image has taken so far."""
     device = Device(held=True)
     async with running(device, max_batch_size=1) as (batcher, _):
-        batcher._image_s = 0.05  # as if images had taken 50 ms each
+        batcher._room.image_s = 0.05  # as if images had taken 50 ms each
         held = submit(batcher, 1)
         await entered(device)
         queued = [submit(batcher, value) for value in (2, 3)]

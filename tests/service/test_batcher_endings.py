@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.errors import DeadlinePassed, InferenceFailed, NotReady
-from tests.service.device import LATER, Device, entered, running, submit
+from tests.service.device import Device, claim, entered, running, submit
 
 SOON = 0.03  # seconds from now
 
@@ -15,7 +15,7 @@ SOON = 0.03  # seconds from now
 async def test_a_deadline_that_passes_in_the_queue_ends_the_wait() -> None:
     """The image is never run, and its place is free at once."""
     device = Device(held=True)
-    async with running(device, queue_capacity=1) as (batcher, seen):
+    async with running(device, room={"capacity": 1}) as (batcher, seen):
         held = submit(batcher, 0)
         await entered(device)
         late = submit(batcher, 1, within_s=SOON)
@@ -114,10 +114,8 @@ async def test_images_of_another_shape_fail_their_batch_and_no_more() -> None:
     """Stacking happens where an exception can be caught."""
     device = Device()
     async with running(device) as (batcher, _):
-        batcher.reserve(2, perf_counter() + LATER)
-        futures = [
-            batcher.submit(np.zeros(shape, np.uint8), perf_counter() + LATER) for shape in ((1, 1, 1), (2, 2, 1))
-        ]
+        batcher.reserve(2, claim())
+        futures = [batcher.submit(np.zeros(shape, np.uint8), claim()) for shape in ((1, 1, 1), (2, 2, 1))]
 
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
         assert all(isinstance(outcome, InferenceFailed) for outcome in outcomes)

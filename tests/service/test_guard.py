@@ -1,11 +1,13 @@
 """service/guard.py and service/body.py."""
 
 import re
+from time import perf_counter
 from typing import Any
 
 import pytest
 
 from models.errors import TruncatedImage
+from service.admission import Priority
 from service.errors import Overloaded
 from service.guard import Guard
 from service.http import Request, Response, Route
@@ -254,3 +256,45 @@ async def test_websockets_are_closed() -> None:
     await guard({"type": "websocket"}, None, send)  # type: ignore[arg-type]
 
     assert sent == [{"type": "websocket.close", "code": 1003}]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"X-Request-Timeout-Ms": "0"}, 422, "bad_param"),
+        ({"X-Request-Timeout-Ms": "soon"}, 422, "bad_param"),
+        ({"X-Request-Timeout-Ms": "1.5"}, 422, "bad_param"),
+        ({"X-Priority": "urgent"}, 422, "bad_param"),
+        ({"X-Priority": "high"}, 403, "forbidden"),
+    ],
+)
+async def test_what_a_client_may_not_ask_for_is_refused(headers: dict[str, str], status: int, code: str) -> None:
+    """By name, before the body is read."""
+    guard, metrics = make_guard()
+
+    answer = await request(guard, "POST", "/echo", [], headers)
+
+    assert (answer.status, answer.json()["code"]) == (status, code)
+    assert answer.received == 0
+    assert count(metrics, f'classifier_rejected_total{{reason="{code}"}}') == 1
+
+
+async def test_a_client_says_how_long_and_how_much_it_wants_an_answer() -> None:
+    """Less time than the limit, never more; and a lower priority."""
+    seen: list[Request] = []
+
+    async def remember(received: Request) -> Response:
+        seen.append(received)
+        return Response(b"")
+
+    routes = (Route("/", {"GET": remember}),)
+    guard = Guard(routes, Metrics(routes), Settings(request_timeout_s=10), lambda: False)
+    began = perf_counter()
+
+    for headers in ({"X-Request-Timeout-Ms": "500"}, {"X-Request-Timeout-Ms": "60000"}, {"X-Priority": "low"}):
+        await request(guard, "GET", "/", headers=headers)
+
+    times = [received.claim.deadline - began for received in seen]
+    assert all(least <= time < least + 9 for least, time in zip((0.5, 10, 10), times, strict=True))
+    assert seen[2].claim.priority is Priority.LOW
+    assert {received.claim.client for received in seen} == {"127.0.0.1"}

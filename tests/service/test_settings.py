@@ -24,6 +24,7 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CONVSERVE_MODEL_STORE", "/srv/models")
     monkeypatch.setenv("CONVSERVE_PROVIDER", "cuda")
     monkeypatch.setenv("CONVSERVE_EXTRA_FORMATS", "GIF, BMP")
+    monkeypatch.setenv("CONVSERVE_TRUSTED_PROXIES", "10.0.0.0/8, ::1/128")
 
     settings = read_settings()
 
@@ -31,6 +32,7 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert settings.model_store == Path("/srv/models")
     assert settings.provider == "cuda"
     assert settings.decode_limits.formats == {"JPEG", "PNG", "WEBP", "GIF", "BMP"}
+    assert {str(network) for network in settings.trusted_proxies} == {"10.0.0.0/8", "::1/128"}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,7 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         ("CONVSERVE_PROVIDER", "gpu"),
         ("CONVSERVE_EXTRA_FORMATS", "TIFF"),
         ("CONVSERVE_EXTRA_FORMATS", "GIF,"),
+        ("CONVSERVE_TRUSTED_PROXIES", "10.0.0.0/99"),
         ("CONVSERVE_DRAIN_DELAY_S", "-1"),
         ("CONVSERVE_WORKER", "2"),
     ],

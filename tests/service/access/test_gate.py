@@ -9,6 +9,7 @@ import pytest
 from service.access.gate import Gate
 from service.access.keys import Key
 from service.access.rates import Rates
+from service.admission import Priority
 from service.errors import Forbidden, RateLimited, Unauthorized
 from service.guard import Guard
 from service.http import Request, Response, Route
@@ -167,3 +168,28 @@ async def test_every_use_of_an_admin_route_leaves_a_line(
         "POST /rule: 401, key none, client 127.0.0.1, request bob-1",
         "POST /rule: 200, key root, client 127.0.0.1, request root-1",
     ]
+
+
+async def test_only_keys_that_may_ask_for_a_high_priority(tmp_path: Path) -> None:
+    """The file says which; the key, not the address, is whose share is counted."""
+    path = tmp_path / "keys"
+    path.write_text(
+        line("urgent", "classify", "high") + line("paced", "classify", "9/s high") + line("ann", "classify")
+    )
+    seen: list[Request] = []
+
+    async def remember(received: Request) -> Response:
+        seen.append(received)
+        return Response(b"")
+
+    routes = (Route("/", {"GET": remember}, role="classify"),)
+    guard = Guard(routes, Metrics(routes), Settings(keys_file=path), lambda: False)
+
+    statuses = [
+        (await request(guard, "GET", "/", headers={"X-API-Key": name, "X-Priority": "high"})).status
+        for name in ("urgent", "paced", "ann")
+    ]
+
+    assert statuses == [200, 200, 403]
+    assert [received.claim.client for received in seen] == ["urgent", "paced"]
+    assert {received.claim.priority for received in seen} == {Priority.HIGH}

@@ -1,0 +1,133 @@
+"""Who may wait: how much room there is before a device, how much of it one client may take, and how long it will be.
+
+Decided before any work is done for a request, in a microsecond, so that a flood costs little. Everything is counted in
+images; what an image costs is measured. It knows nothing of HTTP, and nothing of who waits but a client's name.
+"""
+
+import math
+import random
+from dataclasses import dataclass
+from enum import IntEnum
+from time import perf_counter
+from typing import NamedTuple
+
+from service.errors import BadParameter, ClientLimit, Overloaded
+
+_SMOOTHING = 0.2  # weight of the newest batch in the running mean of the service time
+_JITTER_S = 2.0  # spread over which the refused come back
+
+
+class Priority(IntEnum):
+    """Who goes first; when there is no room, the last of a lower priority gives its place to a higher one."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+def parse_priority(name: str) -> Priority:
+    """Return the priority that X-Priority names; raises `BadParameter`."""
+    try:
+        return Priority[name.strip().upper()]
+    except KeyError:
+        raise BadParameter("X-Priority: must be high, normal or low") from None
+
+
+class Claim(NamedTuple):
+    """What a request asks of the queue. The deadline is on the clock of `time.perf_counter`."""
+
+    deadline: float
+    client: str = ""
+    priority: Priority = Priority.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    """How many images may wait, how long at most, and which part of both one client may take."""
+
+    capacity: int
+    max_queue_s: float = math.inf
+    client_share: float = 1.0
+
+
+class Room:
+    """The room before one device: who holds how much of it, and how long an image takes."""
+
+    def __init__(self, limits: RoomLimits) -> None:
+        self._limits = limits
+        shares = limits.client_share < 1
+        self._share = math.ceil(limits.capacity * limits.client_share) if shares else math.inf
+        self._share_s = limits.max_queue_s * limits.client_share if shares else math.inf
+        self._held: dict[str, int] = {}  # images that wait, by client
+        self._by_priority = [0] * len(Priority)
+        self.waiting = 0  # images that are admitted and do not run yet
+        self.image_s = 0.0  # running mean of the time that the device takes for one image of a batch
+        self.busy_until = 0.0  # when the running batch should end
+
+    def admit(self, images: int, claim: Claim) -> None:
+        """Take room for *images* until they `leave`.
+
+        Raises `ClientLimit` when their client would hold more than its share, which never holds for one that holds
+        nothing yet; `Overloaded` when they don't fit, or would wait longer than the limit or than their deadline.
+        """
+        held = self._held.get(claim.client, 0)
+        if held:
+            self._check_share(held, images)
+        if self.waiting + images > self._limits.capacity:
+            raise Overloaded(
+                f"the queue is full: {self.waiting} images wait, the limit is {self._limits.capacity}",
+                self.retry_after_s(),
+            )
+        now = perf_counter()
+        if self.waiting or now < self.busy_until:  # else it is tried: an estimate must not lock a free device
+            self._check_wait(now, images, claim)
+        self._held[claim.client] = held + images
+        self._by_priority[claim.priority] += images
+        self.waiting += images
+
+    def leave(self, images: int, claim: Claim) -> None:
+        """Give back the room of images that run now, or never will."""
+        self.waiting -= images
+        self._by_priority[claim.priority] -= images
+        held = self._held[claim.client] - images
+        if held:
+            self._held[claim.client] = held
+        else:
+            del self._held[claim.client]
+
+    def lacks(self, images: int) -> int:
+        """Return how many places are missing for *images* more."""
+        return max(0, self.waiting + images - self._limits.capacity)
+
+    def begin(self, images: int) -> None:
+        """Note that a batch begins to run."""
+        self.busy_until = perf_counter() + images * self.image_s
+
+    def end(self, images: int, seconds: float) -> None:
+        """Note what a batch took."""
+        self.busy_until = 0.0
+        self.image_s += (seconds / images - self.image_s) * (_SMOOTHING if self.image_s else 1)
+
+    def retry_after_s(self) -> int:
+        """Return when what waits now should have run, jittered so that the refused do not come back together."""
+        wait_s = max(0.0, self.busy_until - perf_counter()) + self.waiting * self.image_s
+        return math.ceil(wait_s + random.uniform(0, _JITTER_S)) or 1  # noqa: S311 (no secret)
+
+    def _check_share(self, held: int, images: int) -> None:
+        if held + images > self._share:
+            raise ClientLimit(f"{held} of your images wait, the limit is {self._share}", self.retry_after_s())
+        if (held + images) * self.image_s > self._share_s:
+            raise ClientLimit(
+                f"{held} of your images wait, which take longer than the {self._share_s:g} s of one client",
+                self.retry_after_s(),
+            )
+
+    def _check_wait(self, now: float, images: int, claim: Claim) -> None:
+        ahead = sum(self._by_priority[: claim.priority + 1])
+        wait_s = max(0.0, self.busy_until - now) + ahead * self.image_s
+        if now + wait_s + images * self.image_s > claim.deadline:
+            raise Overloaded(f"{ahead} images wait, which takes longer than the request's time", self.retry_after_s())
+        if ahead and wait_s > self._limits.max_queue_s:
+            raise Overloaded(
+                f"the wait is {wait_s:.2f} s, the limit is {self._limits.max_queue_s:g} s", self.retry_after_s()
+            )

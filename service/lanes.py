@@ -1,0 +1,73 @@
+"""The images that wait for a device, in the order in which they will run: by priority, then by arrival."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from service.admission import Claim, Priority
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """One queued image (H, W, C) and who waits for it. Times are on the clock of `time.perf_counter`."""
+
+    image: Image
+    future: asyncio.Future[Any]
+    claim: Claim
+    enqueued_at: float
+
+
+class Lanes:
+    """One queue a priority."""
+
+    def __init__(self) -> None:
+        self._lanes: tuple[deque[Entry], ...] = tuple(deque() for _ in Priority)
+
+    def __len__(self) -> int:
+        """Count what waits."""
+        return sum(map(len, self._lanes))
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield what waits, in order."""
+        for lane in self._lanes:
+            yield from lane
+
+    def append(self, entry: Entry) -> None:
+        """Queue an entry behind those of its priority."""
+        self._lanes[entry.claim.priority].append(entry)
+
+    def pop(self) -> Entry | None:
+        """Take the entry whose turn it is, None if nothing waits."""
+        for lane in self._lanes:
+            if lane:
+                return lane.popleft()
+        return None
+
+    def oldest_at(self) -> float:
+        """Return when the entry was queued that has waited longest."""
+        return min(lane[0].enqueued_at for lane in self._lanes if lane)
+
+    def remove(self, leaves: Callable[[Entry], bool]) -> list[Entry]:
+        """Take out, from anywhere, what *leaves*."""
+        gone = [entry for entry in self if leaves(entry)]
+        if gone:
+            self._lanes = tuple(deque(entry for entry in lane if not leaves(entry)) for lane in self._lanes)
+        return gone
+
+    def give_way(self, places: int, to: Priority) -> list[Entry]:
+        """Take out the latest entries of the lowest priorities below *to*; none if they are fewer than *places*."""
+        below = self._lanes[to + 1 :]
+        if sum(map(len, below)) < places:
+            return []
+        gone: list[Entry] = []
+        for lane in reversed(below):
+            while lane and len(gone) < places:
+                gone.append(lane.pop())
+        return gone

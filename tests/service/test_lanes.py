@@ -1,0 +1,79 @@
+"""service/lanes.py, and what the batcher does with priorities."""
+
+import asyncio
+
+import pytest
+
+from service.admission import Priority
+from service.errors import Overloaded
+from tests.service.device import Device, claim, entered, running, submit
+
+HIGH, NORMAL, LOW = Priority
+
+
+async def test_higher_priorities_run_first() -> None:
+    """And within one the order of arrival is kept."""
+    device = Device(held=True)
+    async with running(device, max_batch_size=2) as (batcher, _):
+        futures = [submit(batcher, 0)]
+        await entered(device)
+        futures += [submit(batcher, value, priority=LOW) for value in (1, 2)]
+        futures += [submit(batcher, value) for value in (3, 4)]
+        futures += [submit(batcher, value, priority=HIGH) for value in (5, 6, 7)]
+        device.open.set()
+        await asyncio.gather(*futures)
+
+    assert device.batches == [[0], [5, 6], [7, 3], [4, 1], [2]]
+
+
+async def test_the_latest_of_the_lowest_priority_gives_way() -> None:
+    """Only when there is no room, and only to a higher priority."""
+    device = Device(held=True)
+    async with running(device, max_batch_size=8, room={"capacity": 3}) as (batcher, seen):
+        held = submit(batcher, 0)
+        await entered(device)
+        normal, low, later = submit(batcher, 1), submit(batcher, 2, priority=LOW), submit(batcher, 3, priority=LOW)
+
+        high = submit(batcher, 4, priority=HIGH)
+        with pytest.raises(Overloaded, match="gave its place"):
+            await later
+        with pytest.raises(Overloaded, match="the queue is full"):
+            submit(batcher, 5, priority=LOW)
+        device.open.set()
+        await asyncio.gather(held, normal, low, high)
+
+    assert device.batches == [[0], [4, 1, 2]]
+    assert max(seen.depths) == 3
+    assert seen.depths[-1] == 0
+
+
+async def test_nobody_gives_way_in_vain() -> None:
+    """When those of lower priority are too few, the newcomer is refused and they stay."""
+    device = Device(held=True)
+    async with running(device, room={"capacity": 2}) as (batcher, _):
+        held = submit(batcher, 0)
+        await entered(device)
+        high, low = submit(batcher, 1, priority=HIGH), submit(batcher, 2, priority=LOW)
+        with pytest.raises(Overloaded):
+            batcher.reserve(2, claim(priority=HIGH))
+        device.open.set()
+        await asyncio.gather(held, high, low)
+
+
+async def test_abandoned_images_free_their_places_at_once() -> None:
+    """Not only when the device comes to them, and they are never run."""
+    device = Device(held=True)
+    async with running(device, room={"capacity": 2}) as (batcher, seen):
+        held = submit(batcher, 0)
+        await entered(device)
+        gone = [submit(batcher, value) for value in (1, 2)]
+
+        batcher.abandon(gone)
+
+        assert seen.depths[-1] == 0
+        assert seen.gone == ["queue", "queue"]
+        last = submit(batcher, 3)
+        device.open.set()
+        await asyncio.gather(held, last)
+
+    assert device.batches == [[0], [3]]
