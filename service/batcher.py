@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from service.admission import Claim, Room, RoomLimits
 from service.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
 from service.lanes import Entry, Image, Lanes
+from service.observer import Observer
 
 logger = logging.getLogger("convserve.batcher")
 Floats = npt.NDArray[np.float32]
@@ -57,22 +58,6 @@ class Answer(NamedTuple):
         return row
 
 
-class Observer(Protocol):
-    """Hears of what happens in the batcher; must return at once."""
-
-    def depth(self, waiting: int) -> None:
-        """Say how many images are admitted and not yet running."""
-
-    def batch(self, size: int) -> None:
-        """Say that a batch of *size* images has been answered."""
-
-    def abandoned(self, stage: str) -> None:
-        """Say that nobody waits any more for an image that was in *stage*, queue or inference."""
-
-    def failed(self, size: int) -> None:
-        """Say that a batch of *size* images has failed."""
-
-
 class Batcher:
     """The queue and the device thread of one model; see the module's text for the rule."""
 
@@ -85,6 +70,7 @@ class Batcher:
         max_wait_ms: float,
         room: RoomLimits,
         in_loop: bool = False,
+        gathers: bool = False,
     ) -> None:
         self._run = run
         self._observer = observer
@@ -92,6 +78,7 @@ class Batcher:
         self._max_wait_s = max_wait_ms / 1000
         self._room = Room(room)
         self._in_loop = in_loop
+        self._gathers = gathers
         self._queue = Lanes()
         self._running: list[Entry] = []
         self._turn: asyncio.Handle | None = None  # the next call of _dispatch, if one is due
@@ -142,6 +129,8 @@ class Batcher:
         self._room.leave(images, claim)
         self._observer.depth(self._room.waiting)
         self._note_idle()
+        if self._gathers and self._turn is not None and not self._decoding():
+            self._dispatch()  # what was waited for turned out to be none
 
     def submit(self, image: Image, claim: Claim) -> asyncio.Future[Answer]:
         """Queue one reserved image; the future gets its `Answer`, or the error that it ended with."""
@@ -150,7 +139,8 @@ class Batcher:
         if claim.deadline < self._expiry_at:
             self._expire_at(claim.deadline)
         if not self._running:
-            if self._turn is not None and len(self._queue) == self._max_batch_size:
+            full = len(self._queue) == self._max_batch_size or (self._gathers and not self._decoding())
+            if self._turn is not None and full:
                 self._turn.cancel()  # it may be a timer, and there is nothing left to wait for
                 self._turn = None
             if self._turn is None:
@@ -185,8 +175,8 @@ class Batcher:
             self._turn = None
         if self._running or not self._queue:
             return
-        if self._max_wait_s and len(self._queue) < self._max_batch_size and not self._stopping:
-            left = self._queue.oldest_at() + self._max_wait_s - perf_counter()
+        if len(self._queue) < self._max_batch_size and (wait_s := self._wait_s()):
+            left = self._queue.oldest_at() + wait_s - perf_counter()
             if left > 0:
                 self._turn = self._loop.call_later(left, self._dispatch)
                 return
@@ -198,6 +188,21 @@ class Batcher:
         else:
             self._room.begin(len(self._running))
             self._batches.put(self._running)
+
+    def _wait_s(self) -> float:
+        """Return for how long the oldest entry may wait for more to come.
+
+        A device that shares its cores with the decoder loses nothing by waiting for images that are being decoded,
+        and a fuller batch is cheaper an image. The bound, as long as running what is there, is for slow images.
+        """
+        if self._stopping:
+            return 0.0
+        gather_s = self._room.image_s * len(self._queue) if self._gathers and self._decoding() else 0.0
+        return max(self._max_wait_s, gather_s)
+
+    def _decoding(self) -> int:
+        """Return how many images are admitted and not queued yet."""
+        return self._room.waiting - len(self._queue)
 
     def _work(self) -> None:
         """Run batches until told to end; the device's thread."""

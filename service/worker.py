@@ -125,6 +125,7 @@ class Worker:
             room=self._settings.room,
             # with one core for everything, a thread of its own would only take turns with the loop
             in_loop=loaded.light and self._settings.threads_per_worker == 1,
+            gathers=placement.provider == "cpu" and not loaded.light,
         )
         await batcher.start()
         return ServedModel(loaded, batcher)

@@ -1,0 +1,19 @@
+"""What a batcher tells while it works; metrics listen. It must not know what they make of it."""
+
+from typing import Protocol
+
+
+class Observer(Protocol):
+    """Hears of what happens in the batcher; must return at once."""
+
+    def depth(self, waiting: int) -> None:
+        """Say how many images are admitted and not yet running."""
+
+    def batch(self, size: int) -> None:
+        """Say that a batch of *size* images has been answered."""
+
+    def abandoned(self, stage: str) -> None:
+        """Say that nobody waits any more for an image that was in *stage*, queue or inference."""
+
+    def failed(self, size: int) -> None:
+        """Say that a batch of *size* images has failed."""
