@@ -4,8 +4,16 @@ The defaults are those of LeNet on the digits; they were chosen by cross-validat
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from training.options import Activation, Initialisation, NetOptions
+
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["one-cycle", "cosine", "step", "plateau", "constant"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+Accelerator = Literal["auto", "cpu", "gpu"]
+Strategy = Literal["auto", "ddp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +28,13 @@ class FitConfig:
     dataset: str = "digits"
     epochs: int = 60
     batch_size: int = 32
-    learning_rate: float = 0.01  # the peak of the one-cycle schedule
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "one-cycle"
+    learning_rate: float = 0.01  # the schedule's peak
     weight_decay: float = 0.01
+    accumulate: int = 1  # batches whose gradients are summed before a step
+    patience: int = 0  # epochs without a better validation accuracy after which the run stops; 0: never
+    precision: Precision = "auto"  # of the arithmetic in training: mixed on a GPU, fp32 on a CPU
     shift: float = 0.1  # of the side, at most, either way
     zoom: float = 0.1  # the same
     rotate_deg: float = 8.0  # at most, either way
@@ -31,3 +44,14 @@ class FitConfig:
     def options(self) -> NetOptions:
         """What was chosen of the net."""
         return NetOptions(activation=self.activation, init=self.init, width=self.width, batch_norm=self.batch_norm)
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What a run is computed on; it can be another when the run is resumed."""
+
+    accelerator: Accelerator = "auto"
+    devices: str = "1"  # of this machine: a number, or `auto` for all
+    num_nodes: int = 1  # machines
+    strategy: Strategy = "auto"
+    workers: int | None = None  # processes that prepare images; None: by the accelerator

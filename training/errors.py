@@ -1,5 +1,7 @@
 """The ways in which training or export can be refused. Knows nothing of the command line, which prints them."""
 
+from pathlib import Path
+
 
 class TrainingError(Exception):
     """Base of all of them; `str(error)` is one line that names the thing and the limit."""
@@ -23,3 +25,21 @@ class InvalidCheckpoint(TrainingError):
 
 class ExportRefused(TrainingError):
     """The exported graph does not answer as the network does; nothing was written."""
+
+
+class InvalidOption(TrainingError):
+    """Options that do not go together, or ask for what this machine has not."""
+
+
+class InvalidRun(TrainingError):
+    """A folder that is no run, or a run that cannot be gone on with."""
+
+
+class Interrupted(TrainingError):
+    """A run that was asked to stop before its end, by the signal *signum*."""
+
+    def __init__(self, folder: Path, signum: int) -> None:
+        super().__init__(f"{folder}: interrupted")
+        self.folder, self.signum = folder, signum
+        self.saved = False  # whether there is a checkpoint to go on from
+        self.first = True  # of several processes that stop together, the one that says so

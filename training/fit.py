@@ -1,95 +1,87 @@
 """Training: a net and a data set in, a run folder with `best` and `last` checkpoints out.
 
-`best` is chosen on the validation split; the test split is not looked at here. The loop is Lightning's.
+`best` is chosen on the validation split; the test split is not looked at here. The loop is Lightning's; the parts of
+it that are ours stand in `fitting/`.
 """
 
-import json
-from dataclasses import asdict, dataclass
-from functools import partial
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
-from torch.nn import functional
-from torch.utils.data import DataLoader
-from torchmetrics.classification import MulticlassAccuracy
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from training import augment, data, network, provenance
+from training import data, network, provenance
 from training.checkpoint import Blueprint
-from training.config import FitConfig
-from training.errors import TrainingError
+from training.config import FitConfig, Hardware
+from training.errors import Interrupted, InvalidOption, TrainingError
+from training.fitting import devices, epoch_log
+from training.fitting import folder as folders
+from training.fitting.callbacks import BestCheckpoint, Interruption, LastCheckpoint, SeedEpochs
+from training.fitting.classifier import Classifier
+from training.fitting.folder import RunFolder
+from training.fitting.loading import Batches, EpochBatches
+from training.fitting.progress import progress
 from training.quiet import quiet
 
-Batch = tuple[Tensor, Tensor]  # uint8 images (N, H, W, C), class_ids (N,)
+SIGTERM = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run: its folder, its checkpoints, and the validation accuracy of `best`."""
+    """A finished run: its folder, its checkpoints, and the validation accuracy of `best`.
+
+    Of several processes that trained together, one is `first`; the others have nothing left to do.
+    """
 
     folder: Path
     best: Path
     last: Path
     validation_top1: float
+    first: bool = True
 
 
-class Classifier(LightningModule):
-    """A network with what its training needs: loss, figures, optimiser. Its hyperparameters are the blueprint."""
+def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume: RunFolder | None = None) -> Run:
+    """Train, into a new run folder `<runs>/<net>-<dataset>-<number>`, or go on with the run *resume*.
 
-    def __init__(self, blueprint: Blueprint, config: FitConfig) -> None:
-        super().__init__()
-        self.save_hyperparameters(blueprint.model_dump(mode="json"))
-        self.network = blueprint.network()
-        self.val_accuracy = MulticlassAccuracy(len(blueprint.labels), average="micro")
-        self._config = config
-
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Return the loss of one batch."""
-        images, class_ids = batch
-        logits, _ = self.network(images)
-        loss = functional.cross_entropy(logits, class_ids)
-        self.log("train_loss", loss, prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: Batch, _index: int) -> None:
-        """Count one batch into the validation figures."""
-        images, class_ids = batch
-        logits, _ = self.network(images)
-        self.val_accuracy(logits, class_ids)
-        self.log("val_loss", functional.cross_entropy(logits, class_ids))
-        self.log("val_accuracy", self.val_accuracy, prog_bar=True)
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW under a one-cycle schedule, stepped with every batch."""
-        rate = self._config.learning_rate
-        optimizer = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=self._config.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """Keeps the epoch with the highest validation accuracy, of equals the last: its weights have settled most."""
-
-    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        """Say whether *current* is worth keeping; on a small split accuracies tie often."""
-        tied = current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
-        return tied or super().check_monitor_top_k(trainer, current)
-
-
-def fit(config: FitConfig, runs: Path) -> Run:
-    """Train, into a new run folder `<runs>/<net>-<dataset>-<number>`.
-
-    Raises `UnknownName` for a net or a data set that there is none of, `InvalidData` for data that nothing can be
-    learned from.
+    A run that goes on has its own *config*, weights, optimiser, schedule and progress; only the hardware can be
+    another. Raises `UnknownName`, `InvalidData` or `InvalidOption` before anything is written, `Interrupted` once it
+    is saved and can be gone on with.
     """
+    hardware = hardware or Hardware()
+    config = config if resume is None else resume.config()
     dataset = data.load(config.dataset)
     seed_everything(config.seed, workers=True, verbose=False)
-    blueprint = Blueprint(
+    blueprint = _blueprint(config, dataset)
+    with quiet():
+        trainer = _trainer(config, hardware)
+        batches = EpochBatches(len(dataset.train.files), config.batch_size, config.seed, world=trainer.world_size)
+        classifier = Classifier(blueprint, config, steps=config.epochs * math.ceil(len(batches) / config.accumulate))
+        folder = resume or _create(trainer, config, runs)
+        if trainer.is_global_zero:
+            _write_down(folder, config, blueprint, devices.environment(trainer.world_size, trainer.precision), resume)
+        interruption, best = Interruption(folder), BestCheckpoint(folder.best.parent)
+        trainer.loggers = [TensorBoardLogger(folder.path, name="tensorboard", version="")]
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set in its constructor
+        callbacks.extend(_callbacks(config, len(dataset.train.files), folder, interruption, best))
+        splits = Batches(dataset, config, devices.workers(hardware))
+        try:
+            with interruption.listening():
+                trainer.fit(
+                    classifier, splits, ckpt_path=folder.last if resume else None, weights_only=True if resume else None
+                )
+        except SIGTERMException as error:
+            raise _interrupted(folder, Interrupted(folder.path, SIGTERM), trainer) from error
+        except Interrupted as error:
+            raise _interrupted(folder, error, trainer) from error
+    return _finish(folder, best, trainer, config)
+
+
+def _blueprint(config: FitConfig, dataset: data.Dataset) -> Blueprint:
+    return Blueprint(
         net=config.net,
         options=config.options,
         dataset=dataset.name,
@@ -100,57 +92,83 @@ def fit(config: FitConfig, runs: Path) -> Run:
         git_commit=provenance.git_commit(),
         libraries=provenance.library_versions(),
     )
-    classifier = Classifier(blueprint, config)
-    folder = _new_folder(runs, f"{config.net}-{config.dataset}")
-    _write_config(folder / "config.json", config, blueprint)
-    best = BestCheckpoint(folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max", save_last=True)
-    with quiet():
-        _trainer(config, best).fit(classifier, _train_loader(dataset, config), _validation_loader(dataset))
+
+
+def _trainer(config: FitConfig, hardware: Hardware) -> Trainer:
+    """Return a trainer without callbacks; they need a folder, and that needs to know which process this is."""
+    try:
+        return Trainer(
+            max_epochs=config.epochs,
+            accelerator="gpu" if devices.on_gpu(hardware) else "cpu",
+            devices=devices.devices(hardware),
+            num_nodes=hardware.num_nodes,
+            strategy=hardware.strategy,
+            precision=devices.arithmetic(hardware, config.precision),  # type: ignore[arg-type] # one of its literals
+            accumulate_grad_batches=config.accumulate,
+            sync_batchnorm=devices.on_gpu(hardware),  # torch has it for GPUs only
+            use_distributed_sampler=False,  # `loading` shares out the images
+            deterministic="warn",
+            logger=False,
+            log_every_n_steps=10,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+    except MisconfigurationException as error:
+        raise InvalidOption(" ".join(str(error).split())) from error
+
+
+def _create(trainer: Trainer, config: FitConfig, runs: Path) -> RunFolder:
+    """Make the run's folder, once: what the other processes name is never written to."""
+    name = folders.folder_name(config)
+    return folders.create(runs, name) if trainer.is_global_zero else RunFolder(runs / name)
+
+
+def _write_down(
+    folder: RunFolder, config: FitConfig, blueprint: Blueprint, environment: dict[str, object], resume: object
+) -> None:
+    if resume is None:
+        folder.write_config(config, blueprint.model_dump(mode="json"))
+    folder.add_environment(environment)
+
+
+def _callbacks(
+    config: FitConfig, images: int, folder: RunFolder, interruption: Interruption, best: BestCheckpoint
+) -> list[Callback]:
+    """Return them in the order in which they are to be called: `last` saves what the others have settled."""
+    early = [EarlyStopping("val_accuracy", mode="max", patience=config.patience)] if config.patience else []
+    return [
+        SeedEpochs(config.seed),
+        interruption,
+        epoch_log.EpochLog(folder.metrics, images),
+        progress(images),
+        *early,
+        best,
+        LastCheckpoint(folder.last.parent),
+    ]
+
+
+def _interrupted(folder: RunFolder, error: Interrupted, trainer: Trainer) -> Interrupted:
+    if trainer.is_global_zero:
+        folder.write_result({"state": "interrupted", "epochs": trainer.current_epoch, "steps": trainer.global_step})
+    error.first, error.saved = trainer.is_global_zero, folder.last.is_file()
+    return error
+
+
+def _finish(folder: RunFolder, best: BestCheckpoint, trainer: Trainer, config: FitConfig) -> Run:
     if best.best_model_score is None:
-        raise TrainingError(f"{folder}: the run ended before its first validation")
-    return Run(folder, Path(best.best_model_path), Path(best.last_model_path), float(best.best_model_score))
-
-
-def _trainer(config: FitConfig, best: ModelCheckpoint) -> Trainer:
-    bar = RichProgressBar(theme=RichProgressBarTheme(metrics_format=".4f"))
-    return Trainer(
-        max_epochs=config.epochs,
-        callbacks=[best, bar],
-        deterministic="warn",
-        logger=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-
-
-def _train_loader(dataset: data.Dataset, config: FitConfig) -> DataLoader[tuple[Tensor, int]]:
-    vary = partial(
-        augment.jitter,
-        geometry=dataset.geometry,
-        shift=config.shift,
-        zoom=config.zoom,
-        rotate_deg=config.rotate_deg,
-    )
-    return DataLoader(data.Images(dataset.train, dataset.geometry, vary), config.batch_size, shuffle=True)
-
-
-def _validation_loader(dataset: data.Dataset) -> DataLoader[tuple[Tensor, int]]:
-    return DataLoader(data.Images(dataset.validation, dataset.geometry), batch_size=256)
-
-
-def _new_folder(runs: Path, name: str) -> Path:
-    """Make the folder with the next number; two runs that start at once get one each."""
-    number = 1
-    while True:
-        folder = runs / f"{name}-{number}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
-
-
-def _write_config(path: Path, config: FitConfig, blueprint: Blueprint) -> None:
-    content = {"config": asdict(config), "blueprint": blueprint.model_dump(mode="json")}
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        raise TrainingError(f"{folder.path}: the run ended before its first validation")
+    top1 = float(best.best_model_score)
+    if trainer.is_global_zero:
+        epochs = epoch_log.read(folder.metrics)
+        folder.write_result(
+            {
+                "state": "finished",
+                "epochs": epochs[-1].epoch,
+                "stopped_early": epochs[-1].epoch < config.epochs,
+                "validation_top1": top1,
+                "training_s": round(sum(epoch.seconds for epoch in epochs), 3),
+            }
+        )
+    return Run(folder.path, folder.best, folder.last, top1, first=trainer.is_global_zero)

@@ -13,7 +13,8 @@ from lightning.pytorch import Trainer
 from training import checkpoint, data
 from training.config import FitConfig
 from training.errors import UnknownName
-from training.fit import BestCheckpoint, Run, fit
+from training.fit import Run, fit
+from training.fitting.callbacks import BestCheckpoint
 
 
 class Forbidden(Sequence[bytes]):
@@ -44,7 +45,14 @@ def test_a_run_leaves_its_checkpoints_and_its_config(run: Run) -> None:
     assert content["config"]["epochs"] == 2
     assert content["config"]["learning_rate"] == FitConfig().learning_rate
     assert content["blueprint"]["geometry"]["interpolation"] == "bicubic"
-    assert sorted(path.name for path in run.folder.iterdir()) == ["checkpoints", "config.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        "checkpoints",
+        "config.json",
+        "environment.json",
+        "metrics.csv",
+        "result.json",
+        "tensorboard",
+    ]
 
 
 def test_the_seed_determines_the_weights(run: Run, tmp_path: Path) -> None:
@@ -77,7 +85,7 @@ def test_an_unknown_name_leaves_no_folder(config: FitConfig, tmp_path: Path) -> 
 
 def test_best_is_the_last_of_equals(tmp_path: Path) -> None:
     """And never a worse one."""
-    best = BestCheckpoint(tmp_path, monitor="val_accuracy", mode="max")
+    best = BestCheckpoint(tmp_path)
     best.best_model_score = torch.tensor(0.9)
     best.best_k_models = {"best.ckpt": torch.tensor(0.9)}
     best.kth_best_model_path = "best.ckpt"

@@ -35,9 +35,14 @@ Name = Annotated[
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn what can go wrong into one line: exit code 2 for the user's faults, 1 for an export that is refused."""
+    """Turn what can go wrong into one line: exit code 2 for the user's faults, 1 for an export that is refused,
+    130 for Ctrl-C.
+    """
     try:
         yield
+    except KeyboardInterrupt as error:
+        typer.echo("\ninterrupted; nothing was written", err=True)
+        raise typer.Exit(130) from error
     except (TrainingError, ModelError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1 if isinstance(error, ExportRefused) else 2) from error

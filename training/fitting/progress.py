@@ -1,0 +1,110 @@
+"""What a run shows while it lasts: a bar on a terminal, one line an epoch anywhere else."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+
+from training.fitting.loading import position
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast a run goes: images a second and the time left, by what was done since it was started or resumed."""
+
+    images: int  # of an epoch
+    batches: int  # of an epoch
+    to_do: int  # batches from now to the run's last
+    began: float = field(default_factory=time.perf_counter)
+    done: int = 0  # batches
+
+    def images_per_s(self) -> float:
+        """Return training images a second, validation included."""
+        return self.done * self.images / self.batches / max(1e-9, time.perf_counter() - self.began)
+
+    def left(self) -> str:
+        """Return the time left as h:mm:ss or m:ss."""
+        if not self.done:
+            return "?"
+        seconds = round((time.perf_counter() - self.began) / self.done * max(0, self.to_do - self.done))
+        hours, minutes = divmod(seconds // 60, 60)
+        return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+
+def pace(trainer: Trainer, images: int) -> Pace:
+    """Return the pace of a run that begins now, from where it is."""
+    batches = int(trainer.num_training_batches)
+    epoch, done = position(trainer, batches)
+    return Pace(images, batches, ((trainer.max_epochs or 0) - epoch) * batches - done)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar for the epoch, with loss, accuracy, images a second and the time left for the whole run."""
+
+    def __init__(self, images: int) -> None:
+        super().__init__(refresh_rate=10, theme=RichProgressBarTheme(metrics_format=".4f"))
+        self._images = images
+        self._pace: Pace | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._pace = pace(trainer, self._images)
+        super().on_train_start(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Count the batch."""
+        if self._pace is not None:
+            self._pace.done += 1
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)  # type: ignore[arg-type] # passed on
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return what stands at the end of the bar."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        if self._pace is not None:
+            metrics |= {"images/s": f"{self._pace.images_per_s():.0f}", "left": self._pace.left()}
+        return metrics
+
+
+class EpochLines(Callback):
+    """One line an epoch, for logs and pipes."""
+
+    def __init__(self, images: int) -> None:
+        self._images = images
+        self._pace: Pace | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._pace = pace(trainer, self._images)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Count the batch."""
+        if self._pace is not None:
+            self._pace.done += 1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the epoch's line."""
+        figures = trainer.callback_metrics
+        if not trainer.is_global_zero or self._pace is None or "train_loss" not in figures:
+            return
+        print(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            f"  loss {float(figures['train_loss']):.4f}  accuracy {float(figures['train_accuracy']):.2%}"
+            f"  validation {float(figures['val_accuracy']):.2%}"
+            f"  {self._pace.images_per_s():.0f} images/s  {self._pace.left()} left",
+            flush=True,
+        )
+
+
+def progress(images: int) -> Callback:
+    """Return what suits standard output; *images* is the size of the training split."""
+    return ProgressBar(images) if sys.stdout.isatty() else EpochLines(images)
