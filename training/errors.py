@@ -12,7 +12,7 @@ class UnknownName(TrainingError):
 
 
 class InvalidOption(TrainingError):
-    """An option that the network or the data set has not, or a value that it cannot take."""
+    """An option that the network, the data set or this machine has not, or a value that does not go with the others."""
 
 
 class InvalidData(TrainingError):
@@ -25,10 +25,6 @@ class InvalidCheckpoint(TrainingError):
 
 class ExportRefused(TrainingError):
     """The exported graph does not answer as the network does; nothing was written."""
-
-
-class InvalidOption(TrainingError):
-    """Options that do not go together, or ask for what this machine has not."""
 
 
 class InvalidRun(TrainingError):

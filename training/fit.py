@@ -5,6 +5,7 @@ it that are ours stand in `fitting/`.
 """
 
 import math
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,11 @@ from training.fitting import folder as folders
 from training.fitting.callbacks import BestCheckpoint, Interruption, LastCheckpoint, SeedEpochs
 from training.fitting.classifier import Classifier
 from training.fitting.folder import RunFolder
-from training.fitting.loading import Batches, EpochBatches
+from training.fitting.loading import Batches, require_even_share
 from training.fitting.progress import progress
 from training.quiet import quiet
 
-SIGTERM = 15
+LOG_EVERY = 10  # steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,10 @@ def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume:
     seed_everything(config.seed, workers=True, verbose=False)
     blueprint = _blueprint(config, dataset)
     with quiet():
-        trainer = _trainer(config, hardware)
-        batches = EpochBatches(len(dataset.train.files), config.batch_size, config.seed, world=trainer.world_size)
-        classifier = Classifier(blueprint, config, steps=config.epochs * math.ceil(len(batches) / config.accumulate))
+        batches = math.ceil(len(dataset.train.files) / config.batch_size)
+        trainer = _trainer(config, hardware, log_every=min(LOG_EVERY, batches))
+        require_even_share(config.batch_size, trainer.world_size)
+        classifier = Classifier(blueprint, config, steps=config.epochs * math.ceil(batches / config.accumulate))
         folder = resume or _create(trainer, config, runs)
         if trainer.is_global_zero:
             _write_down(folder, config, blueprint, devices.environment(trainer.world_size, trainer.precision), resume)
@@ -74,7 +76,7 @@ def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume:
                     classifier, splits, ckpt_path=folder.last if resume else None, weights_only=True if resume else None
                 )
         except SIGTERMException as error:
-            raise _interrupted(folder, Interrupted(folder.path, SIGTERM), trainer) from error
+            raise _interrupted(folder, Interrupted(folder.path, signal.SIGTERM), trainer) from error
         except Interrupted as error:
             raise _interrupted(folder, error, trainer) from error
     return _finish(folder, best, trainer, config)
@@ -94,7 +96,7 @@ def _blueprint(config: FitConfig, dataset: data.Dataset) -> Blueprint:
     )
 
 
-def _trainer(config: FitConfig, hardware: Hardware) -> Trainer:
+def _trainer(config: FitConfig, hardware: Hardware, log_every: int) -> Trainer:
     """Return a trainer without callbacks; they need a folder, and that needs to know which process this is."""
     try:
         return Trainer(
@@ -109,7 +111,7 @@ def _trainer(config: FitConfig, hardware: Hardware) -> Trainer:
             use_distributed_sampler=False,  # `loading` shares out the images
             deterministic="warn",
             logger=False,
-            log_every_n_steps=10,
+            log_every_n_steps=log_every,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -1,11 +1,14 @@
 """One short training and one export, shared by all tests that need a checkpoint or a model file of any quality."""
 
 import pytest
+import torch
 
 from models.store import ModelStore
 from training.config import FitConfig
 from training.export import Exported, export
 from training.fit import Run, fit
+
+torch.set_num_threads(1)  # LeNet is too small to share, and on a busy machine threads wait for each other
 
 
 @pytest.fixture(scope="session")

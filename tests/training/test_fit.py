@@ -8,13 +8,13 @@ from typing import NoReturn, overload
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 
 from training import checkpoint, data
-from training.config import FitConfig
-from training.errors import UnknownName
+from training.config import FitConfig, Hardware, Schedule
+from training.errors import InvalidOption, UnknownName
 from training.fit import Run, fit
-from training.fitting.callbacks import BestCheckpoint
+from training.fitting.epoch_log import read
+from training.fitting.folder import RunFolder
 
 
 class Forbidden(Sequence[bytes]):
@@ -83,14 +83,34 @@ def test_an_unknown_name_leaves_no_folder(config: FitConfig, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_best_is_the_last_of_equals(tmp_path: Path) -> None:
-    """And never a worse one."""
-    best = BestCheckpoint(tmp_path)
-    best.best_model_score = torch.tensor(0.9)
-    best.best_k_models = {"best.ckpt": torch.tensor(0.9)}
-    best.kth_best_model_path = "best.ckpt"
-    trainer = Trainer(logger=False, enable_checkpointing=False, barebones=True)
+def test_a_run_stops_when_validation_gets_no_better(tmp_path: Path) -> None:
+    """After the epochs that it was asked to be patient for, with a rate at which nothing is learned."""
+    config = FitConfig(epochs=20, patience=2, learning_rate=1e-9, schedule="constant", batch_size=256)
 
-    kept = [best.check_monitor_top_k(trainer, torch.tensor(value)) for value in (0.8, 0.9, 0.95)]
+    run = fit(config, tmp_path)
 
-    assert kept == [False, True, True]
+    result = RunFolder(run.folder).result()
+    assert result is not None
+    assert result["stopped_early"]
+    assert result["epochs"] < 20
+    assert result["validation_top1"] == run.validation_top1
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "plateau"])
+def test_schedules_by_name_train_too(schedule: Schedule, tmp_path: Path) -> None:
+    """Two epochs; the log shows that the rate moved, or, of `plateau`, that it had no reason to."""
+    config = FitConfig(epochs=2, schedule=schedule, optimizer="sgd", learning_rate=0.1, accumulate=2)
+
+    run = fit(config, tmp_path)
+
+    first, second = read(run.folder / "metrics.csv")
+    assert (first.step, second.step) == (20, 40)  # 40 batches an epoch, two of them a step
+    assert (first.learning_rate == second.learning_rate) == (schedule == "plateau")
+
+
+def test_an_uneven_share_leaves_no_folder(tmp_path: Path) -> None:
+    """It is refused before anything is written, and before processes are started."""
+    with pytest.raises(InvalidOption, match="cannot be shared by 3 processes"):
+        fit(FitConfig(), tmp_path, Hardware(accelerator="cpu", devices="3"))
+
+    assert not list(tmp_path.iterdir())

@@ -48,6 +48,9 @@ class LastCheckpoint(ModelCheckpoint):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore nothing: its one file is where the folder is now."""
+
 
 class SeedEpochs(Callback):
     """Seeds what augmentation and dropout draw from, by seed, epoch and process: an epoch is the same when resumed."""

@@ -14,7 +14,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from training.config import FitConfig
 from training.errors import InvalidRun
 
 AUTO = "auto"
+CONFIG = TypeAdapter(FitConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class RunFolder:
         try:
             content = json.loads(path.read_bytes())["config"]
             unknown = sorted(content.keys() - known)
-            config = None if unknown else TypeAdapter(FitConfig).validate_python(content)
+            config = None if unknown else CONFIG.validate_python(content)
         except FileNotFoundError as error:
             raise InvalidRun(f"{self.path}: not a run's folder: it has no config.json") from error
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -78,7 +79,9 @@ class RunFolder:
 
     def write_config(self, config: FitConfig, blueprint: Mapping[str, Any]) -> None:
         """Write what determines the run."""
-        write_json(self.path / "config.json", {"config": asdict(config), "blueprint": blueprint})
+        write_json(
+            self.path / "config.json", {"config": CONFIG.dump_python(config, mode="json"), "blueprint": blueprint}
+        )
 
     def add_environment(self, environment: Mapping[str, Any]) -> None:
         """Write down where the run is started or resumed."""

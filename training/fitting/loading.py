@@ -28,8 +28,7 @@ class EpochBatches(Sampler[list[int]]):
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        if batch_size % world:
-            raise InvalidOption(f"a batch of {batch_size} images cannot be shared by {world} processes evenly")
+        require_even_share(batch_size, world)
         self._count, self._batch_size, self._seed, self._rank, self._world = count, batch_size, seed, rank, world
         self._epoch, self._skip = 0, 0
         self.generator = torch.Generator()  # the loader seeds its worker processes from it
@@ -58,6 +57,12 @@ class EpochBatches(Sampler[list[int]]):
         order = torch.cat([order, order.repeat(math.ceil(missing / self._count))[:missing]])
         batches = torch.split(order, self._batch_size)[self._skip :]
         return iter([batch[self._rank :: self._world].tolist() for batch in batches])
+
+
+def require_even_share(batch_size: int, world: int) -> None:
+    """Raise `InvalidOption` for a batch that does not go round."""
+    if batch_size % world:
+        raise InvalidOption(f"a batch of {batch_size} images cannot be shared by {world} processes evenly")
 
 
 def position(trainer: Trainer, batches: int) -> tuple[int, int]:
