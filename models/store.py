@@ -1,6 +1,8 @@
 """The model store: `<root>/<name>/<version>/{model.onnx, golden.npz, manifest.json}` on a local path.
 
 Versions are positive integers that `put` allocates; a version appears whole or not at all and never changes after.
+A folder that is itself one model, or one version of it, can be read as well: that is how model servers get theirs
+mounted. It may be served under another name than the one in its files.
 Files are read once, checked against the manifest's SHA-256, and handed on as bytes, so that what was checked is what
 is loaded. What is inside an ONNX file is not known here.
 """
@@ -27,6 +29,7 @@ MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 PRECISION_FILES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 Precision = Literal["fp32", "fp16", "int8"]
+Stamp = tuple[tuple[str, int, int], ...]  # name, size and time of each file of a version
 
 
 class _Frozen(BaseModel):
@@ -69,38 +72,39 @@ class ModelFile:
     data: bytes
     sha256: str
     golden: Golden
+    served_name: str | None = None  # where it is not to be served under its own
 
 
 class ModelStore:
-    """A folder of models. Reading needs no lock; `put` holds one per model name."""
+    """A folder of models. Reading needs no lock; `put` holds one per model name.
 
-    def __init__(self, root: Path) -> None:
+    *served_name* is for a root that is one model or one version: the name that it goes by here.
+    """
+
+    def __init__(self, root: Path, served_name: str | None = None) -> None:
         self.root = root
+        self.served_name = served_name
 
     def names(self) -> list[str]:
         """Return the names of all models that have a version, sorted."""
         if not self.root.is_dir():
             raise ModelNotFound(f"model store {self.root}: no such folder")
+        if single := self._single():
+            return [self._single_name(single)]
+        if self.served_name is not None:
+            raise ModelNotFound(f"model store {self.root}: a served name is for a folder that is one model, not many")
         return sorted(path.name for path in self.root.iterdir() if _is_name(path.name) and self.versions(path.name))
 
     def versions(self, name: str) -> list[int]:
         """Return the complete versions of a model, ascending; empty if there is no such model."""
-        if not _is_name(name):
-            return []
-        return [
-            number for number in _numbers(self.root / name) if (self.root / name / str(number) / MANIFEST).is_file()
-        ]
+        return sorted(self._folders(name))
 
     def manifest(self, name: str, version: int) -> Manifest:
         """Read a version's manifest; raises `ModelNotFound` or `InvalidModelFile`."""
-        if version not in self.versions(name):
-            raise ModelNotFound(f"model {name!r} has no version {version} in {self.root}")
-        path = self.root / name / str(version) / MANIFEST
-        try:
-            manifest = Manifest.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise InvalidModelFile(f"{path}: invalid manifest: {first_fault(error)}") from error
-        if (manifest.name, manifest.version) != (name, version):
+        path = self._folder(name, version) / MANIFEST
+        manifest = _read_manifest(path)
+        own_name = manifest.name if self.served_name is not None else name
+        if (manifest.name, manifest.version) != (own_name, version):
             raise InvalidModelFile(f"{path}: speaks of {manifest.name} version {manifest.version}")
         return manifest
 
@@ -114,11 +118,44 @@ class ModelStore:
         if rung is None or not rung.admitted:
             reason = rung.reason if rung is not None and rung.reason else "it was not made"
             raise ModelNotFound(f"model {name!r} version {version} has no {precision}: {reason}")
-        folder = self.root / name / str(version)
+        folder = self._folder(name, version)
         path = folder / PRECISION_FILES[precision]
         data = _read_verified(path, manifest)
         golden = Golden.from_bytes(_read_verified(folder / GOLDEN, manifest), str(folder / GOLDEN))
-        return ModelFile(name, version, precision, path, data, manifest.files[path.name].sha256, golden)
+        sha256 = manifest.files[path.name].sha256
+        return ModelFile(manifest.name, version, precision, path, data, sha256, golden, self.served_name)
+
+    def stamp(self, name: str, version: int) -> Stamp:
+        """Return what changes whenever a file of a version does; empty if it is not there."""
+        folder = self._folders(name).get(version)
+        return () if folder is None else _stamp(folder)
+
+    def stamps(self) -> dict[tuple[str, int], Stamp]:
+        """Return the stamp of every version of every model; raises `ModelNotFound` if there is no such folder."""
+        return {
+            (name, version): _stamp(folder) for name in self.names() for version, folder in self._folders(name).items()
+        }
+
+    def _single(self) -> dict[int, Path]:
+        """Return the folders of the versions if the root is one model or one version, else nothing."""
+        if (self.root / MANIFEST).is_file():
+            return {_read_manifest(self.root / MANIFEST).version: self.root}
+        return _complete(self.root)
+
+    def _single_name(self, folders: dict[int, Path]) -> str:
+        return self.served_name or _read_manifest(folders[max(folders)] / MANIFEST).name
+
+    def _folders(self, name: str) -> dict[int, Path]:
+        """Return the folder of each complete version of a model."""
+        if single := self._single():
+            return single if self._single_name(single) == name else {}
+        return _complete(self.root / name) if _is_name(name) else {}
+
+    def _folder(self, name: str, version: int) -> Path:
+        folder = self._folders(name).get(version)
+        if folder is None:
+            raise ModelNotFound(f"model {name!r} has no version {version} in {self.root}")
+        return folder
 
     @contextmanager
     def put(self, name: str, ladder: dict[Precision, Rung]) -> Iterator[tuple[Path, int]]:
@@ -156,6 +193,30 @@ def _numbers(home: Path) -> list[int]:
     return sorted(int(path.name) for path in home.iterdir() if re.fullmatch(r"[1-9][0-9]{0,8}", path.name))
 
 
+def _complete(home: Path) -> dict[int, Path]:
+    """Return the version folders that have a manifest, which is written last."""
+    folders = {number: home / str(number) for number in _numbers(home)}
+    return {number: folder for number, folder in folders.items() if (folder / MANIFEST).is_file()}
+
+
+def _stamp(folder: Path) -> Stamp:
+    try:
+        with os.scandir(folder) as entries:
+            status = [(entry.name, entry.stat()) for entry in entries]
+    except OSError:
+        return ()
+    return tuple(sorted((name, one.st_size, one.st_mtime_ns) for name, one in status))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InvalidModelFile(f"{path}: invalid manifest: {first_fault(error)}") from error
+    except OSError as error:
+        raise InvalidModelFile(f"{path}: {error.strerror}") from error
+
+
 def _digest(data: bytes) -> FileDigest:
     return FileDigest(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
@@ -165,11 +226,12 @@ def _read_verified(path: Path, manifest: Manifest) -> bytes:
     if want is None:
         raise InvalidModelFile(f"{path}: not in the manifest")
     try:
-        data = path.read_bytes()
+        size = path.stat().st_size  # first: what is still being copied is not read in vain
+        data = path.read_bytes() if size == want.bytes else b""
     except OSError as error:
         raise InvalidModelFile(f"{path}: {error.strerror}") from error
-    if len(data) != want.bytes:
-        raise InvalidModelFile(f"{path}: {len(data)} bytes, but the manifest says {want.bytes}")
+    if size != want.bytes or len(data) != want.bytes:
+        raise InvalidModelFile(f"{path}: {size} bytes, but the manifest says {want.bytes}")
     if hashlib.sha256(data).hexdigest() != want.sha256:
         raise InvalidModelFile(f"{path}: SHA-256 differs from the manifest's")
     return data

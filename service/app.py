@@ -1,7 +1,7 @@
 """The routes: HTTP in and out of the engine. A handler gets a `Request` whose body is read and returns a `Response`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -25,9 +25,11 @@ _RAW_TYPES = frozenset(
 
 
 class App:
-    """The handlers of one worker. *phase* says what the worker is busy with while it is not ready, else None."""
+    """The handlers of one worker, and *more* routes. *phase* says what it is busy with while not ready, else None."""
 
-    def __init__(self, engine: Engine, settings: Settings, phase: Callable[[], str | None]) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, phase: Callable[[], str | None], more: Sequence[Route] = ()
+    ) -> None:
         self._engine = engine
         self._catalog = engine.catalog
         self._settings = settings
@@ -36,6 +38,7 @@ class App:
             Route("/v1/classify", {"POST": self.classify}, takes_body=True, role="classify"),
             Route("/v1/models", {"GET": self.models}, role="classify"),
             Route("/v1/models/{name}", {"GET": self.model}, role="classify"),
+            *more,
             Route("/livez", {"GET": self.livez}),
             Route("/readyz", {"GET": self.readyz}),
             Route("/metrics", {"GET": self.metrics_text}),

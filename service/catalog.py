@@ -6,7 +6,7 @@ routed, a canary among them, costs a look into one dictionary. It knows neither 
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -16,6 +16,7 @@ from models.store import Precision
 from service.batcher import Batcher
 from service.errors import BadParameter, NotReady, UnknownModel, quoted
 from service.lifecycle import Loaded
+from service.metrics import Counter
 
 State = Literal["READY", "LOADING", "UNAVAILABLE"]  # the words of the Open Inference Protocol's repository index
 
@@ -26,6 +27,7 @@ class ServedModel:
 
     loaded: Loaded
     batcher: Batcher
+    info: Counter | None = None  # the metric that says that it is served
 
     @cached_property
     def spec(self) -> ModelSpec:
@@ -96,7 +98,7 @@ class Catalog:
 
     lineups: Mapping[str, Lineup] = field(default_factory=dict)
     default: str | None = None  # the model of requests that name none
-    troubles: Mapping[tuple[str, int], VersionState] = field(default_factory=dict)  # LOADING or UNAVAILABLE
+    others: Callable[[], Mapping[tuple[str, int], VersionState]] = dict  # versions that are loading or unavailable
     _by_name: dict[str | None, Lineup] = field(default_factory=dict)
 
     def serve(self, lineups: Mapping[str, Lineup], default: str | None) -> None:
@@ -129,7 +131,7 @@ class Catalog:
 
     def index(self, names: Iterable[str] | None = None) -> list[VersionState]:
         """Return the state of every version that is served or in trouble, by name and version."""
-        found = dict(self.troubles)
+        found = dict(self.others())
         for name, lineup in self.lineups.items():
             for version in {version for version, _ in lineup.versions}:
                 models = [model for (number, _), model in lineup.versions.items() if number == version]

@@ -6,6 +6,7 @@ This is the only place that knows statuses. Text of a `RequestError` is one line
 from typing import ClassVar, Final
 
 STATUS: Final[dict[str, int]] = {
+    "bad_json": 400,
     "bad_multipart": 400,
     "bad_request": 400,
     "unauthorized": 401,
@@ -14,6 +15,8 @@ STATUS: Final[dict[str, int]] = {
     "unknown_model": 404,
     "method": 405,
     "slow_client": 408,
+    "conflict": 409,
+    "load_failed": 409,
     "body_too_large": 413,
     "too_many_images": 413,
     "media_type": 415,
@@ -28,6 +31,7 @@ STATUS: Final[dict[str, int]] = {
     "not_ready": 503,
     "queue_full": 503,
     "deadline": 504,
+    "not_applied": 504,
 }
 CLOSES_CONNECTION: Final = frozenset({"body_too_large", "slow_client"})  # what is left of the body is not worth reading
 
@@ -125,6 +129,30 @@ class UnknownModel(RequestError):
     """No model of that name is served."""
 
     code = "unknown_model"
+
+
+class BadJson(RequestError):
+    """A body that is no JSON."""
+
+    code = "bad_json"
+
+
+class Conflict(RequestError):
+    """A change that does not fit what is served."""
+
+    code = "conflict"
+
+
+class LoadFailed(RequestError):
+    """The version that a change needs cannot be served; what was served before still is."""
+
+    code = "load_failed"
+
+
+class NotApplied(RequestError):
+    """A change was written down, and not every worker has followed in time."""
+
+    code = "not_applied"
 
 
 class DeadlinePassed(RequestError):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from service.errors import STATUS
 from service.http import OTHER, Route, Timings
@@ -24,6 +24,7 @@ SECONDS = (
 )
 BATCH_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 _SUM = len(SECONDS) + 1  # where the sum of a histogram over SECONDS lies, from its index
+T = TypeVar("T")
 STAGES = ("read", "decode", "queue", "inference", "respond")
 OTHER_METHOD = "_OTHER"
 NO_REJECTION = frozenset({"internal"})  # counted as internal errors: the client did nothing that was refused
@@ -57,14 +58,17 @@ BATCH_SIZE = Family("classifier_batch_size", "Images in one run.", "histogram", 
 QUEUE_DEPTH = Family("classifier_queue_depth", "Images admitted and not yet running.", "gauge", ("model", "version"))
 MODEL_INFO = Family(
     "classifier_model_info",
-    "1 for each model that is served.",
+    "Above 0 for each version that is served.",
     "gauge",
     ("model", "version", "precision", "provider", "sha256"),
     merge="max",
 )
+MODEL_LOADS = Family(
+    "classifier_model_loads", "Versions that were to be loaded, by how it ended.", "counter", ("model", "outcome")
+)
 FAMILIES = (
     *(REQUESTS, DURATION, IN_FLIGHT, STAGE, REJECTED, INTERNAL_ERRORS, CANCELLED),
-    *(READY, WORKERS, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO),
+    *(READY, WORKERS, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO, MODEL_LOADS),
 )
 _HOW: dict[str, Callable[[tuple[float, float]], float]] = {"sum": sum, "min": min, "max": max}
 _BY_NAME = {family.name: family for family in FAMILIES}
@@ -136,6 +140,7 @@ class Metrics:
         self.internal_errors = {stage: Counter(shared, INTERNAL_ERRORS, stage) for stage in ("request", "inference")}
         self.cancelled = {stage: Counter(shared, CANCELLED, stage) for stage in ("read", "queue", "inference")}
         self.in_flight = Counter(shared, IN_FLIGHT)
+        self._made: dict[tuple[object, ...], Any] = {}  # series that live on when what they speak of is loaded again
         self.ready = Counter(shared, READY)
         self._workers = Counter(shared, WORKERS)
 
@@ -145,14 +150,23 @@ class Metrics:
         return self._shared.start(folder, keeps=lambda name: name in _BY_NAME and _BY_NAME[name].kind != "gauge")
 
     def model(self, name: str, version: int) -> ModelMetrics:
-        """Make the series of a model that was loaded."""
-        return ModelMetrics(self._shared, name, version)
+        """Return the series of a version that was loaded, made when it is loaded first."""
+        return self._once(("model", name, version), lambda: ModelMetrics(self._shared, name, version))
 
     def model_info(self, name: str, version: int, precision: str, provider: str, sha256: str) -> Counter:
-        """Make the info series of a model that is served and set it to 1."""
-        info = Counter(self._shared, MODEL_INFO, name, str(version), precision, provider, sha256)
-        info.set(1)
-        return info
+        """Return the info series of what is served, to which each use of it adds 1."""
+        labels = (name, str(version), precision, provider, sha256)
+        return self._once(labels, lambda: Counter(self._shared, MODEL_INFO, *labels))
+
+    def model_load(self, name: str, outcome: str) -> None:
+        """Count one try to load a version of a model that the store has: loaded or rejected."""
+        self._once(("load", name, outcome), lambda: Counter(self._shared, MODEL_LOADS, name, outcome)).add()
+
+    def _once(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request; *route* is a template of the table or `OTHER`."""
@@ -209,7 +223,8 @@ class _Collector:
             kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
             plain = kind(family.name, family.help, labels=family.labels)
             for labels, values in merged[family.name].items():
-                plain.add_metric(labels, values[0])
+                if family is not MODEL_INFO or values[0]:  # what is served no longer is not told of
+                    plain.add_metric(labels, values[0])
             yield plain
 
 

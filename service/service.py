@@ -15,7 +15,7 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 
 from models.errors import ModelError
-from service import lifecycle
+from service import preflight
 from service.access import checks
 from service.access.exposure import warn_if_exposed
 from service.guard import Receive, Scope, Send
@@ -60,7 +60,7 @@ class ConvServe:
         """Check everything that is to be served, once, in the parent: a worker that fails is respawned for ever."""
         try:
             checks.check(settings)
-            lifecycle.check(settings)
+            os.environ["CONVSERVE_STATE_DIR"] = str(preflight.check(settings))  # the workers inherit it
         except (ModelError, InvalidSettings) as error:
             raise BentoMLException(str(error)) from error
         if settings.metrics_dir is None:

@@ -61,6 +61,10 @@ class Session:
             raise RuntimeError(f"outputs {logits.shape} and {probabilities.shape} instead of {want}")
         return Outputs(logits, probabilities)
 
+    def close(self) -> None:
+        """Give the memory of the model back now, whoever still holds this object; it cannot run any more."""
+        del self._inference
+
 
 def load(file: ModelFile, provider: Provider, threads: int) -> Session:
     """Load a verified model file, read its spec and check that graph, spec, folder and provider agree.
@@ -71,6 +75,8 @@ def load(file: ModelFile, provider: Provider, threads: int) -> Session:
     inference, placement = _create(file, provider, threads)
     spec = _spec(file, inference)
     _check_graph(file, inference, spec)
+    if file.served_name is not None:
+        spec = spec.model_copy(update={"name": file.served_name})
     return Session(inference, spec, placement)
 
 

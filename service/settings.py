@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.preprocess import DEFAULT_FORMATS, DecodeLimits
+from models.spec import NAME_PATTERN
 from service.admission import RoomLimits
 from service.client import Network
 
@@ -39,6 +40,8 @@ class Settings(BaseSettings):
 
     model_store: Path = REPOSITORY
     """Folder of models, `NAME/VERSION/manifest.json` and what it names."""
+    served_name: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
+    """Where the store is the folder of one model, or of one version: the name that it is served under."""
     default_model: str | None = None
     """The model of requests that name none; needed when several are served."""
     provider: Provider = "auto"
@@ -83,6 +86,11 @@ class Settings(BaseSettings):
     keep_alive_s: Time = 75
     """How long an idle connection is kept."""
 
+    state_dir: Path | None = None
+    """Folder of what is changed while serving (`deployment.json`); if not set, the store's in the user's state."""
+    apply_timeout_s: Time = 120
+    """How long a change of what is served may take on all workers."""
+
     metrics_dir: Path | None = None
     """Folder that the workers of one server share their metrics through; made by the server if not set."""
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
@@ -124,6 +132,11 @@ class Settings(BaseSettings):
     def room(self) -> RoomLimits:
         """The limits of a queue, which is one worker's: so is a client's share of it."""
         return RoomLimits(self.queue_capacity, self.max_queue_ms / 1000, self.client_share)
+
+    @property
+    def default_state_root(self) -> Path:
+        """Where state folders lie that were not named (XDG base directory specification)."""
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "convserve"
 
     @property
     def threads_per_worker(self) -> int:

@@ -4,23 +4,27 @@ import asyncio
 import gc
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from models.errors import ModelError
-from models.store import ModelStore
-from service import hosting, lifecycle, logs
+from service import hosting, logs
 from service.access import side_port, tls
 from service.access.front import in_front
 from service.app import App
 from service.batcher import Batcher
-from service.catalog import Lineup, ServedModel
+from service.catalog import ServedModel
 from service.connections import Connections, HttpLimits
 from service.drain import Drain
 from service.engine import Engine
 from service.guard import Guard
-from service.lifecycle import Choice, Loaded
+from service.lifecycle import Loaded
 from service.metrics import Metrics, ModelMetrics
 from service.protocol import Connection
+from service.rollout.admin import Admin
+from service.rollout.control import Control
+from service.rollout.versions import Limits
+from service.rollout.watch import Watch
 from service.settings import Settings
 
 logger = logging.getLogger("convserve.worker")
@@ -34,9 +38,11 @@ class Worker:
         self._engine = Engine(settings.decode_limits, settings.threads_per_worker)
         self._drain = Drain(settings)
         self._phase: str | None = "starting"
-        self._app = App(self._engine, settings, self.phase)
+        self.control = Control(settings, self._engine.catalog, self._build, self._count_load)
+        self._app = App(self._engine, settings, self.phase, Admin(self.control).routes)
         self._metrics = self._app.metrics
         self._loading: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         routes = side_port.main_routes(self._app.routes, settings)
         self.guard = Guard(routes, self._metrics, settings, lambda: self._drain.draining)
         self.application = in_front(self.guard, settings)
@@ -80,22 +86,15 @@ class Worker:
         self._phase = "stopped"
         if self._side_port is not None:
             self._side_port.close()
-        if self._loading is not None:
-            self._loading.cancel()
+        for task in (self._loading, self._watching):
+            if task is not None:
+                task.cancel()
         await self._engine.stop(self._settings.drain_grace_s)
+        await self.control.stop()
 
     async def _load(self) -> None:
-        store = ModelStore(self._settings.model_store)
         try:
-            choices = lifecycle.choose(store)
-            default = lifecycle.default_name(choices, self._settings)
-            lineups = {}
-            for choice in choices:
-                self._phase = f"loading {choice.name} version {choice.version}"
-                loaded = await asyncio.to_thread(lifecycle.load, store, choice, self._settings)
-                self._phase = f"warming up {choice.name} version {choice.version}"
-                await asyncio.to_thread(lifecycle.warm_up, loaded, self._settings.max_batch_size)
-                lineups[choice.name] = Lineup.of(await self._serve(choice, loaded))
+            await self.control.start(self._say)
         except ModelError as error:
             self._phase = f"failed: {error}"
             logger.error("%s", error)  # noqa: TRY400 (the line says it all)
@@ -106,29 +105,37 @@ class Worker:
             return
         gc.collect()
         gc.freeze()  # what lives from here to the end is not looked at again by every full collection
-        self._engine.catalog.serve(lineups, default)
         self._phase = None
         self._metrics.ready.set(1)
+        self._watching = asyncio.create_task(Watch(self.control).run())
 
-    async def _serve(self, choice: Choice, loaded: Loaded) -> ServedModel:
-        placement = loaded.session.placement
+    def _say(self, phase: str) -> None:
+        self._phase = phase
+
+    def _count_load(self, name: str, outcome: str) -> None:
+        self._metrics.model_load(name, outcome)
+
+    async def _build(self, loaded: Loaded, limits: Limits) -> ServedModel:
+        """Put a queue before what was loaded."""
+        spec, placement = loaded.session.spec, loaded.session.placement
         logger.info(
             "%s version %d (%s) on %s: nodes %s, loaded in %.2f s",
-            *(choice.name, choice.version, loaded.precision, placement.provider, placement.nodes, loaded.load_s),
+            *(spec.name, spec.version, loaded.precision, placement.provider, placement.nodes, loaded.load_s),
         )
-        self._metrics.model_info(choice.name, choice.version, loaded.precision, placement.provider, loaded.sha256)
+        info = self._metrics.model_info(spec.name, spec.version, loaded.precision, placement.provider, loaded.sha256)
         batcher = Batcher(
             loaded.session.run,
-            _Observer(self._metrics, self._metrics.model(choice.name, choice.version)),
-            max_batch_size=self._settings.max_batch_size,
-            max_wait_ms=self._settings.max_wait_ms,
-            room=self._settings.room,
+            _Observer(self._metrics, self._metrics.model(spec.name, spec.version)),
+            max_batch_size=limits.max_batch_size,
+            max_wait_ms=limits.max_wait_ms,
+            room=replace(self._settings.room, capacity=limits.queue_capacity),
             # with one core for everything, a thread of its own would only take turns with the loop
             in_loop=loaded.light and self._settings.threads_per_worker == 1,
             gathers=placement.provider == "cpu" and not loaded.light,
         )
         await batcher.start()
-        return ServedModel(loaded, batcher)
+        info.add()
+        return ServedModel(loaded, batcher, info)
 
 
 class _Observer:

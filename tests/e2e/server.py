@@ -92,6 +92,7 @@ def start(folder: Path, *arguments: str, **settings: object) -> Server:
     port, host = free_port(), str(settings.pop("host", "127.0.0.1"))
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
     environ |= {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(folder / "bentoml")}
+    environ |= {"XDG_STATE_HOME": str(folder / "state")}
     environ |= {f"CONVSERVE_{name.upper()}": str(value) for name, value in settings.items()}
     log = folder / f"server-{port}.log"
     with log.open("wb") as sink:

@@ -15,7 +15,8 @@ StartWorker = Callable[..., Awaitable[Worker]]
 
 @asynccontextmanager
 async def _started(metrics_dir: Path, changes: dict[str, Any]) -> AsyncIterator[Worker]:
-    worker = Worker(Settings(**{"metrics_dir": metrics_dir, "provider": "cpu", **changes}))
+    folders = {"metrics_dir": metrics_dir, "state_dir": metrics_dir.with_name("state")}
+    worker = Worker(Settings(**{**folders, "provider": "cpu", **changes}))
     await worker.start()
     if worker._loading is not None:
         await worker._loading

@@ -86,7 +86,7 @@ def test_the_index_has_what_is_served_and_what_is_not() -> None:
     active, small, shadow = served(version=2), served(version=2, precision="int8"), served(version=3)
     catalog = Catalog()
     catalog.serve({"lenet": Lineup.of(active, small, shadow, shadow=shadow)}, None)
-    catalog.troubles = {
+    catalog.others = lambda: {
         ("alexnet", 1): VersionState("alexnet", 1, "LOADING", "proving"),
         ("lenet", 2): VersionState("lenet", 2, "UNAVAILABLE", "changed, and does not load"),
         ("lenet", 4): VersionState("lenet", 4, "UNAVAILABLE", "SHA-256 differs"),

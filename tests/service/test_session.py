@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from models.errors import InvalidModelFile, InvalidSpec, ModelError, ModelNotFound
+from models.errors import InvalidModelFile, InvalidSpec, ModelError
 from models.golden import Golden
 from models.preprocess import DecodeLimits, preprocess
 from models.spec import METADATA_KEY
@@ -162,40 +162,6 @@ def test_a_model_that_fails_its_golden_images_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(InvalidModelFile, match="fails its golden images: golden image"):
         lifecycle.load(store, Choice("lenet", 1), Settings(provider="cpu"))
-
-
-def test_the_check_before_the_start_looks_at_every_model(tmp_path: Path) -> None:
-    """The second of two is damaged."""
-    store = put_shipped(tmp_path)
-    put_shipped(tmp_path, "other")
-    settings = Settings(model_store=tmp_path, provider="cpu")
-    lifecycle.check(settings)
-    path = store.root / "other" / "1" / "model.onnx"
-    data = bytearray(path.read_bytes())
-    data[1000] ^= 1
-    path.write_bytes(bytes(data))
-
-    with pytest.raises(InvalidModelFile, match=r"other/1/model\.onnx: SHA-256 differs"):
-        lifecycle.check(settings)
-
-
-def test_an_empty_store_is_refused(tmp_path: Path) -> None:
-    """There is nothing to serve."""
-    with pytest.raises(ModelNotFound, match="holds no model version"):
-        lifecycle.check(Settings(model_store=tmp_path))
-
-
-def test_the_default_model_must_exist(tmp_path: Path) -> None:
-    """One model is its own default; of several, the one that is set."""
-    store = put_shipped(tmp_path)
-    assert lifecycle.default_name(lifecycle.choose(store), Settings()) == "lenet"
-    put_shipped(tmp_path, "other")
-    choices = lifecycle.choose(store)
-
-    assert lifecycle.default_name(choices, Settings()) is None
-    assert lifecycle.default_name(choices, Settings(default_model="other")) == "other"
-    with pytest.raises(ModelNotFound, match="CONVSERVE_DEFAULT_MODEL=vgg: the store has lenet, other"):
-        lifecycle.default_name(choices, Settings(default_model="vgg"))
 
 
 def test_warm_up_runs_every_size_of_batch() -> None:

@@ -1,0 +1,1 @@
+"""Which versions are served to whom, and how that changes while serving."""

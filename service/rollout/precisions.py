@@ -1,0 +1,69 @@
+"""Which precision a version is served in: the planned one, or, for `auto`, the fastest that passed its gate.
+
+What `auto` measured is written down, so that all workers of a server, and its next start, take the same.
+"""
+
+import fcntl
+import json
+import logging
+import os
+from pathlib import Path
+
+from models.errors import ModelError
+from models.store import ModelStore, Precision
+from service import lifecycle
+from service.lifecycle import Choice
+from service.rollout.deployment import ModelPlan
+from service.settings import Settings
+
+logger = logging.getLogger("convserve.rollout")
+_FILE = "precisions.json"
+
+
+def resolve(store: ModelStore, model: tuple[str, int], plan: ModelPlan, settings: Settings, folder: Path) -> Precision:
+    """Return the precision of a version as *plan* wants it; takes as long as loading every admitted one when new.
+
+    Raises a `ModelError` when no precision of it can be loaded.
+    """
+    if plan.precision != "auto":
+        return plan.precision
+    name, version = model
+    provider = plan.device or settings.provider
+    manifest = store.manifest(name, version)
+    digests = sorted(file.sha256[:16] for file in manifest.files.values())
+    key = f"{name}/{version}/{provider}/{'-'.join(digests)}"
+    descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the workers that come second read what the first has measured
+        known: dict[str, Precision] = json.loads(os.pread(descriptor, 2**24, 0) or b"{}")
+        if key not in known:
+            known = {old: value for old, value in known.items() if not old.startswith(f"{name}/{version}/{provider}/")}
+            known[key] = _fastest(store, name, version, plan, settings)
+            content = json.dumps(known, indent=2).encode()
+            os.pwrite(descriptor, content, 0)
+            os.ftruncate(descriptor, len(content))
+        return known[key]
+    finally:
+        os.close(descriptor)
+
+
+def _fastest(store: ModelStore, name: str, version: int, plan: ModelPlan, settings: Settings) -> Precision:
+    """Load each admitted precision in turn and time it."""
+    times: dict[Precision, float] = {}
+    refused: list[ModelError] = []
+    for precision, rung in store.manifest(name, version).ladder.items():
+        if not rung.admitted:
+            continue
+        try:
+            loaded = lifecycle.load(store, Choice(name, version, precision), settings, plan.device)
+        except ModelError as error:
+            refused.append(error)
+            continue
+        times[precision] = lifecycle.batch_s(loaded.session)
+        loaded.session.close()
+    if not times:
+        raise refused[0]
+    fastest = min(times, key=times.__getitem__)
+    measured = ", ".join(f"{precision} {seconds * 1e3:.2f} ms" for precision, seconds in times.items())
+    logger.info("%s version %d: a batch of 32 takes %s; %s is taken", name, version, measured, fastest)
+    return fastest
