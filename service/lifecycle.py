@@ -13,6 +13,7 @@ from models.errors import InvalidModelFile
 from models.preprocess import OPTIONAL_FORMATS, DecodeLimits, preprocess
 from models.store import ModelFile, ModelStore, Precision
 from service import session
+from service import warm_up as warming
 from service.session import Session
 from service.settings import Provider, Settings
 
@@ -57,14 +58,17 @@ def load(store: ModelStore, choice: Choice, settings: Settings, provider: Provid
     return Loaded(loaded, file.precision, file.sha256, light, perf_counter() - started)
 
 
-def warm_up(loaded: Loaded, max_batch_size: int) -> None:
-    """Run every power of two up to the batch limit once, so that no request pays for first-time work."""
+def warm_up(loaded: Loaded, max_batch_size: int) -> int:
+    """Run every size of batch that may be formed; return the largest that is worth forming, the limit at most.
+
+    Only where the device is a CPU does that depend on the size alone: the others run faster than they can be fed.
+    """
     shape = loaded.session.spec.geometry.shape
-    size = 1
-    while size < max_batch_size:
+    if loaded.session.placement.provider == "cpu" and not loaded.light:
+        return warming.warm_up(loaded.session.run, shape, max_batch_size)
+    for size in warming.sizes(max_batch_size):
         loaded.session.run(np.zeros((size, *shape), np.uint8))
-        size *= 2
-    loaded.session.run(np.zeros((max_batch_size, *shape), np.uint8))
+    return max_batch_size
 
 
 def batch_s(loaded: Session) -> float:

@@ -128,10 +128,10 @@ class Versions:
         self.loading = key.choice
         try:
             loaded = await asyncio.to_thread(lifecycle.load, self._store, key.choice, self._settings, key.provider)
-            await asyncio.to_thread(lifecycle.warm_up, loaded, key.limits.max_batch_size)
+            size = await asyncio.to_thread(lifecycle.warm_up, loaded, key.limits.max_batch_size)
         finally:
             self.loading = None
-        model = await self._build(loaded, key.limits)
+        model = await self._build(loaded, key.limits._replace(max_batch_size=size))
         self._outcome(key.choice.name, "loaded")
         return model
 

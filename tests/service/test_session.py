@@ -171,6 +171,7 @@ def test_warm_up_runs_every_size_of_batch() -> None:
     real = loaded.session.run
 
     class Spy:
+        placement = loaded.session.placement
         spec = loaded.session.spec
 
         def run(self, images: np.ndarray) -> object:

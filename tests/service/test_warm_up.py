@@ -1,0 +1,53 @@
+"""service/warm_up.py: which batches are run, and which size is found worth forming. The clock is the test's."""
+
+import numpy as np
+import pytest
+
+from service.warm_up import sizes, warm_up
+
+
+class Timed:
+    """A device that takes `fixed` seconds a batch and `each` seconds an image, on a clock of its own."""
+
+    def __init__(self, fixed: float, each: float) -> None:
+        self.now = 0.0
+        self.batches: list[int] = []
+        self._fixed, self._each = fixed, each
+
+    def __call__(self, images: np.ndarray) -> None:
+        self.batches.append(len(images))
+        self.now += self._fixed + self._each * len(images)
+
+    def clock(self) -> float:
+        return self.now
+
+
+def test_every_size_that_may_be_formed_is_warm() -> None:
+    """A device whose price is by the batch is used to the limit, and each size has run."""
+    device = Timed(fixed=1.0, each=0.0)
+
+    assert warm_up(device, (2, 3, 1), 24, device.clock) == 24
+    assert set(device.batches) == {1, 2, 4, 8, 16, 24}
+
+
+def test_a_batch_that_wins_nothing_is_not_formed() -> None:
+    """Where an image costs the same in any company, none has to wait for others; large batches are not even tried."""
+    device = Timed(fixed=0.0, each=1.0)
+
+    assert warm_up(device, (2, 3, 1), 1024, device.clock) == 1
+    assert max(device.batches) <= 8
+
+
+@pytest.mark.parametrize(("fixed", "each", "size"), [(1.0, 1.0, 16), (0.2, 1.0, 4), (8.0, 1.0, 32)])
+def test_the_smallest_size_that_is_about_as_good_as_the_best(fixed: float, each: float, size: int) -> None:
+    """The price of a batch, spread over its images, has become small."""
+    device = Timed(fixed, each)
+
+    assert warm_up(device, (2, 3, 1), 32, device.clock) == size
+
+
+def test_sizes_end_with_the_limit() -> None:
+    """Whether or not it is a power of two."""
+    assert sizes(1) == [1]
+    assert sizes(8) == [1, 2, 4, 8]
+    assert sizes(12) == [1, 2, 4, 8, 12]
