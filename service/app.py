@@ -13,6 +13,8 @@ from service.engine import Engine, Refusal
 from service.errors import NotReady, UnknownModel, UnsupportedMediaType, quoted
 from service.http import Request, Response, Route, Timings
 from service.metrics import Metrics
+from service.oip.routes import OpenInference
+from service.oip.statistics import Statistics
 from service.settings import Settings
 
 DEFAULT_TOP_K = 5
@@ -42,6 +44,7 @@ class App:
             Route("/livez", {"GET": self.livez}),
             Route("/readyz", {"GET": self.readyz}),
             Route("/metrics", {"GET": self.metrics_text}),
+            *OpenInference(engine, settings, Statistics(lambda: self.metrics), phase).routes,
         )
         self.metrics = Metrics(self.routes)
 
@@ -71,7 +74,7 @@ class App:
         else:
             answer = {"results": [_result(result, self.metrics) for result in classified.results]}
         body = to_json({"request_id": request.id, "model": model.identity, **answer})
-        return Response(body, headers=[(b"server-timing", _server_timing(timings))], timings=timings)
+        return Response(body, headers=[(b"server-timing", timings.header())], timings=timings)
 
     async def models(self, request: Request) -> Response:
         """GET /v1/models: what is served, in short, and what should be and is not."""
@@ -159,13 +162,3 @@ def _description(model: ServedModel) -> dict[str, Any]:
         "classes": len(spec.labels),
         "quality": spec.quality.model_dump(),
     }
-
-
-def _server_timing(timings: Timings) -> bytes:
-    """Return the Server-Timing value, durations in milliseconds (W3C Server Timing)."""
-    return b"read;dur=%.3f, decode;dur=%.3f, queue;dur=%.3f, inference;dur=%.3f" % (
-        timings.read_s * 1e3,
-        timings.decode_s * 1e3,
-        timings.queue_s * 1e3,
-        timings.inference_s * 1e3,
-    )

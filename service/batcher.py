@@ -235,7 +235,7 @@ class Batcher:
                     entry.future.set_exception(InferenceFailed("inference failed"))
         else:
             inference_s = ended - started
-            self._observer.batch(len(batch))
+            self._observer.batch(len(batch), inference_s)
             for i, entry in enumerate(batch):
                 if not entry.future.done():
                     queue_s = started - entry.enqueued_at

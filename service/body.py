@@ -21,13 +21,15 @@ class Body:
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
 
-    async def read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-        """Return the whole body.
+    async def read(
+        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], *, encoded: bool = False
+    ) -> bytes:
+        """Return the whole body, with its content encoding if *encoded* says that the reader undoes it.
 
         Raises `BodyTooLarge`, before reading when the declared length says so; `SlowClient` when it is not complete
-        in time, however steadily it drips; `UnsupportedMediaType` for a content encoding; `ClientDisconnected`.
+        in time, however steadily it drips; `UnsupportedMediaType` for any other content encoding; `ClientDisconnected`.
         """
-        if b"content-encoding" in headers:
+        if not encoded and b"content-encoding" in headers:
             raise UnsupportedMediaType("compressed request bodies are not accepted")
         declared = headers.get(b"content-length")
         if declared is not None and int(declared) > self._max_bytes:  # the HTTP parser let only digits through

@@ -69,7 +69,8 @@ class Guard:
                     key = self._gate.admit(role, headers)
                 handler = handler_of(route, scope["method"])
                 claim = self._claim(started, scope, headers, key)
-                body = await self._body.read(scope, receive, headers) if route.takes_body else b""
+                encoded = route.takes_encoded
+                body = await self._body.read(scope, receive, headers, encoded=encoded) if route.takes_body else b""
                 response = await handler(
                     Request(
                         request_id,

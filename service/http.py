@@ -35,6 +35,15 @@ class Timings(NamedTuple):
     inference_s: float
     answered_at: float  # on the clock of time.perf_counter()
 
+    def header(self) -> bytes:
+        """Return the Server-Timing value, durations in milliseconds (W3C Server Timing)."""
+        return b"read;dur=%.3f, decode;dur=%.3f, queue;dur=%.3f, inference;dur=%.3f" % (
+            self.read_s * 1e3,
+            self.decode_s * 1e3,
+            self.queue_s * 1e3,
+            self.inference_s * 1e3,
+        )
+
 
 @dataclass(slots=True)
 class Response:
@@ -53,11 +62,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path template such as `/v1/models/{name}` with a handler for each method; *role* is who may, None anybody."""
+    """A path template such as `/v1/models/{name}` with a handler for each method.
+
+    *takes_encoded* leaves content encodings to the handler; *role* is who may, None anybody.
+    """
 
     template: str
     handlers: dict[str, Handler]
     takes_body: bool = False
+    takes_encoded: bool = False
     role: Role | None = None
 
     @property

@@ -26,6 +26,7 @@ BATCH_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0
 _SUM = len(SECONDS) + 1  # where the sum of a histogram over SECONDS lies, from its index
 T = TypeVar("T")
 STAGES = ("read", "decode", "queue", "inference", "respond")
+Merged = dict[str, dict[tuple[str, ...], tuple[float, ...]]]  # by family, then by label values
 OTHER_METHOD = "_OTHER"
 NO_REJECTION = frozenset({"internal"})  # counted as internal errors: the client did nothing that was refused
 
@@ -66,12 +67,17 @@ MODEL_INFO = Family(
 MODEL_LOADS = Family(
     "classifier_model_loads", "Versions that were to be loaded, by how it ended.", "counter", ("model", "outcome")
 )
+# Numbers behind the statistics of the Open Inference Protocol, not of /metrics: what each part of its requests took,
+# and how many batches of which size ran for how long.
+OIP_REQUESTS = Family("oip_requests", "", "counter", ("model", "version", "part", "what"))
+OIP_LAST = Family("oip_last_inference", "", "gauge", ("model", "version"), merge="max")
+RUNS = Family("oip_runs", "", "counter", ("model", "version", "size", "what"))
 FAMILIES = (
     *(REQUESTS, DURATION, IN_FLIGHT, STAGE, REJECTED, INTERNAL_ERRORS, CANCELLED),
     *(READY, WORKERS, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO, MODEL_LOADS),
 )
 _HOW: dict[str, Callable[[tuple[float, float]], float]] = {"sum": sum, "min": min, "max": max}
-_BY_NAME = {family.name: family for family in FAMILIES}
+_BY_NAME = {family.name: family for family in (*FAMILIES, OIP_REQUESTS, OIP_LAST, RUNS)}
 
 
 class Counter:
@@ -114,10 +120,26 @@ class ModelMetrics:
     """The series of one served model."""
 
     def __init__(self, shared: SharedValues, name: str, version: int) -> None:
-        labels = (name, str(version))
+        self._shared = shared
+        self._labels = labels = (name, str(version))
+        self._runs: dict[int, tuple[Counter, Counter]] = {}
         self.images = Counter(shared, IMAGES, *labels)
         self.batch_size = Histogram(shared, BATCH_SIZE, *labels)
         self.queue_depth = Counter(shared, QUEUE_DEPTH, *labels)
+
+    def ran(self, size: int, seconds: float) -> None:
+        """Count a batch that was answered."""
+        self.images.add(size)
+        self.batch_size.observe(size)
+        runs = self._runs.get(size)
+        if runs is None:
+            labels = (*self._labels, str(size))
+            runs = self._runs[size] = (
+                Counter(self._shared, RUNS, *labels, "count"),
+                Counter(self._shared, RUNS, *labels, "s"),
+            )
+        runs[0].add()
+        runs[1].add(seconds)
 
 
 class Metrics:
@@ -167,6 +189,14 @@ class Metrics:
             self._made[key] = make()
         made: T = self._made[key]
         return made
+
+    def series(self, family: Family, *labels: str) -> Counter:
+        """Return the one series of *family* with these labels, made when it is asked for first."""
+        return self._once((family.name, labels), lambda: Counter(self._shared, family, *labels))
+
+    def merged(self) -> Merged:
+        """Read the numbers of all workers, by family and labels; takes milliseconds, so call it in a thread."""
+        return _merge(self._shared.read())
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request; *route* is a template of the table or `OTHER`."""
@@ -228,9 +258,9 @@ class _Collector:
             yield plain
 
 
-def _merge(series: Iterable[Series]) -> dict[str, dict[tuple[str, ...], tuple[float, ...]]]:
+def _merge(series: Iterable[Series]) -> Merged:
     """Bring the series of all workers to one each; gauges of ended workers do not count."""
-    merged: dict[str, dict[tuple[str, ...], tuple[float, ...]]] = defaultdict(dict)
+    merged: Merged = defaultdict(dict)
     for one in series:
         family = _BY_NAME.get(one.family)
         if family is None or (family.kind == "gauge" and one.pid is None):

@@ -9,8 +9,8 @@ class Observer(Protocol):
     def depth(self, waiting: int) -> None:
         """Say how many images are admitted and not yet running."""
 
-    def batch(self, size: int) -> None:
-        """Say that a batch of *size* images has been answered."""
+    def batch(self, size: int, inference_s: float) -> None:
+        """Say that a batch of *size* images has been answered, and how long it ran."""
 
     def abandoned(self, stage: str) -> None:
         """Say that nobody waits any more for an image that was in *stage*, queue or inference."""

@@ -20,6 +20,7 @@ from service.engine import Engine
 from service.guard import Guard
 from service.lifecycle import Loaded
 from service.metrics import Metrics, ModelMetrics
+from service.oip.repository import Repository
 from service.protocol import Connection
 from service.rollout.admin import Admin
 from service.rollout.control import Control
@@ -39,7 +40,8 @@ class Worker:
         self._drain = Drain(settings)
         self._phase: str | None = "starting"
         self.control = Control(settings, self._engine.catalog, self._build, self._count_load)
-        self._app = App(self._engine, settings, self.phase, Admin(self.control).routes)
+        repository = Repository(self._engine.catalog, self.control)
+        self._app = App(self._engine, settings, self.phase, (*Admin(self.control).routes, *repository.routes))
         self._metrics = self._app.metrics
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -148,9 +150,8 @@ class _Observer:
     def depth(self, waiting: int) -> None:
         self._model.queue_depth.set(waiting)
 
-    def batch(self, size: int) -> None:
-        self._model.images.add(size)
-        self._model.batch_size.observe(size)
+    def batch(self, size: int, inference_s: float) -> None:
+        self._model.ran(size, inference_s)
 
     def abandoned(self, stage: str) -> None:
         self._metrics.cancelled[stage].add()

@@ -46,15 +46,20 @@ class InferRequest:
     priority: int = 0  # 1 is the highest, 0 the default
 
 
-def parse(body: bytes, header_length: bytes | None, signature: Signature) -> InferRequest:
+def parse(
+    body: bytes, header_length: bytes | None, signature: Signature, *, accept: bytes | None = None
+) -> InferRequest:
     """Parse a body, *header_length* being its Inference-Header-Content-Length.
+
+    Of a raw body, which cannot say how its outputs are wanted, an Accept of application/json does.
 
     Raises `InvalidRequest`, `TooManyImages`, or `Unsupported` for shared memory.
     """
     length = _header_length(header_length, len(body))
-    if length == 0:  # one tensor and nothing else; every output is then binary
+    if length == 0:  # one tensor and nothing else
         images = inputs.from_raw(body, signature.input, signature.max_images)
-        return InferRequest(images, tuple(Wanted(spec, binary=True) for spec in signature.outputs))
+        binary = accept != b"application/json"
+        return InferRequest(images, tuple(Wanted(spec, binary) for spec in signature.outputs))
     request = content.read(body if length is None else body[:length])
     tail = memoryview(body)[len(body) if length is None else length :]
     parameters = content.checked("request", request.parameters)

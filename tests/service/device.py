@@ -50,7 +50,7 @@ class Seen:
     def depth(self, waiting: int) -> None:
         self.depths.append(waiting)
 
-    def batch(self, size: int) -> None:
+    def batch(self, size: int, inference_s: float) -> None:
         self.batches.append(size)
 
     def abandoned(self, stage: str) -> None:

@@ -69,6 +69,12 @@ def test_a_raw_body_is_one_tensor() -> None:
     assert len(tensor.outputs) == len(image.outputs) == 2
 
 
+def test_a_raw_body_may_ask_for_json() -> None:
+    """By what its client accepts."""
+    assert not any(want.binary for want in parse(b"a file", b"0", IMAGE, accept=b"application/json").outputs)
+    assert all(want.binary for want in parse(b"a file", b"0", IMAGE, accept=b"*/*").outputs)
+
+
 def test_an_output_says_how_it_is_wanted() -> None:
     """Its own word goes before the request's; classes are no more than there are."""
     outputs = [
