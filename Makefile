@@ -7,13 +7,15 @@ PYTHON ?= python3
 PORT ?= 3000
 HOST ?= 127.0.0.1
 REF ?= HEAD~1
+VARIANT ?= cpu
+BACKEND ?= docker
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help serve test test-full lint format train bench bench-against memory build lock clean
+.PHONY: help serve test test-full lint format train bench bench-against memory build container image compose lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +69,16 @@ memory: $(VENV)/.dev ## memory of a worker over 200,000 requests; writes build/m
 
 build: $(VENV)/.serve ## a Bento for CPUs; `bentoml build` makes the one for GPUs
 	$(BIN)/bentoml build --bentofile bentofile.cpu.yaml
+
+container: $(VENV)/.serve ## the Bento as an image, by BentoML (VARIANT=cpu|gpu, BACKEND=docker|podman|buildah|…)
+	tag=$$($(BIN)/bentoml build --bentofile $(if $(filter gpu,$(VARIANT)),bentofile.yaml,bentofile.cpu.yaml) --output tag); \
+	$(BIN)/bentoml containerize "$${tag#__tag__:}" --backend $(BACKEND) --image-tag convserve-bento:$(VARIANT)
+
+image: ## the small image of deploy/Dockerfile (VARIANT=cpu|gpu, BACKEND=docker|podman)
+	$(BACKEND) build --file deploy/Dockerfile --build-arg VARIANT=$(VARIANT) --tag convserve:$(VARIANT) .
+
+compose: ## the service, Prometheus and Grafana on this machine (VARIANT=cpu|gpu)
+	COMPOSE_PROFILES=$(VARIANT) docker compose --file deploy/compose.yaml up --build
 
 lock: $(VENV)/.dev ## pin the requirements anew from pyproject.toml
 	for side in cpu gpu; do \

@@ -1,0 +1,90 @@
+"""The images as they run: locked down, ready, right, scraped, healthy, and gone when told."""
+
+import os
+import shutil
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.deploy.containers import Container, engine, image, running, tool
+from tests.deploy.prometheus import scraping
+from tests.e2e.server import ROOT
+
+pytestmark = pytest.mark.slow
+SAMPLE = (ROOT / "docs" / "samples" / "7.png").read_bytes()
+MAX_BYTES = 300 * 10**6  # of the layers above the base image
+
+
+def classify(container: Container) -> str:
+    """The label that it gives the sample."""
+    answer = httpx2.post(f"{container.url}/v1/classify?top_k=1", content=SAMPLE, timeout=20)
+    assert answer.status_code == 200, answer.text
+    label: str = answer.json()["predictions"][0]["label"]
+    return label
+
+
+def test_the_image_serves_locked_down() -> None:
+    """Ready, classifies, healthy, not root, nothing writable but /tmp, and exit status 0 on SIGTERM."""
+    with running(image(), "--env=CONVSERVE_DRAIN_DELAY_S=0") as container:
+        print(f"ready in {container.wait_ready():.2f} s")
+
+        assert classify(container) == "7"
+        tool("exec", container.name, "python", "/app/healthcheck.py")
+        assert tool("exec", container.name, "id", "-u") == "10001"
+        status = tool("exec", container.name, "cat", "/proc/1/status")
+        assert "CapEff:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status
+        with pytest.raises(AssertionError, match="Read-only"):
+            tool("exec", container.name, "touch", "/app/new")
+
+        container.terminate()
+        assert container.wait() == 0
+
+
+def test_the_image_serves_a_mounted_store(tmp_path: Path) -> None:
+    """A folder of the host, read-only."""
+    shutil.copytree(ROOT / "models" / "repository" / "lenet", tmp_path / "digits-of-ours" / "lenet")
+    mount = f"--volume={tmp_path / 'digits-of-ours'}:/models:ro"
+    with running(image(), mount, "--env=CONVSERVE_MODEL_STORE=/models") as container:
+        container.wait_ready()
+
+        assert classify(container) == "7"
+
+
+def test_prometheus_scrapes_the_container(tmp_path: Path) -> None:
+    """What was classified is counted there."""
+    with running(image()) as container, scraping(tmp_path, container.port) as prometheus:
+        container.wait_ready()
+        classify(container)
+
+        (sample,) = prometheus.wait_for('classifier_images_total{job="convserve"} == 1')
+
+        assert sample["metric"]["model"] == "lenet"
+        assert prometheus.query('up{job="convserve"}')[0]["value"][1] == "1"
+
+
+def test_the_image_is_small() -> None:
+    """What lies above the base image, unpacked."""
+    base = int(tool("image", "inspect", "--format={{.Size}}", "python:3.11-slim"))
+    ours = int(tool("image", "inspect", "--format={{.Size}}", image()))
+    print(f"{(ours - base) / 1e6:.0f} MB above the base")
+
+    assert ours - base < MAX_BYTES
+
+
+def test_the_image_of_the_bento_serves_locked_down() -> None:
+    """BentoML's own image of the same service: ready, classifies, not root, and gone when told."""
+    engine()
+    named = os.environ.get("BENTO_IMAGE")
+    if named is None:
+        pytest.skip("BENTO_IMAGE names no image (`make container` builds one)")
+    options = ("--env=BENTOML_HOME=/tmp/bentoml", "--env=CONVSERVE_DRAIN_DELAY_S=0")
+    with running(named, *options) as container:
+        print(f"ready in {container.wait_ready():.2f} s")
+
+        assert classify(container) == "7"
+        assert tool("exec", container.name, "id", "-u") != "0"
+
+        container.terminate()
+        assert container.wait() == 0
