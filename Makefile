@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help serve test test-full lint format train bench bench-against memory build container image compose lock clean
+.PHONY: help serve test test-full lint format train bench bench-against memory build container image compose dashboards rules lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,14 @@ image: ## the small image of deploy/Dockerfile (VARIANT=cpu|gpu, BACKEND=docker|
 
 compose: ## the service, Prometheus and Grafana on this machine (VARIANT=cpu|gpu)
 	COMPOSE_PROFILES=$(VARIANT) docker compose --file deploy/compose.yaml up --build
+
+dashboards: $(VENV)/.dev ## write the JSON of Grafana's dashboards from deploy/dashboards
+	$(BIN)/python -m deploy.dashboards
+
+rules: $(VENV)/.dev ## check and test the rules and alerts, and write them for the Prometheus operator
+	promtool check config deploy/prometheus/prometheus.yml
+	promtool test rules tests/deploy/rules_test.yaml
+	$(BIN)/python -m deploy.prometheus_rule
 
 lock: $(VENV)/.dev ## pin the requirements anew from pyproject.toml
 	for side in cpu gpu; do \

@@ -1,0 +1,1 @@
+"""Grafana dashboards as code: names of metrics come from the service, `make dashboards` writes the JSON."""
