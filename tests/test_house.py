@@ -18,12 +18,14 @@ NEVER: dict[str, set[str]] = {
     "service": {"training", "torch", "onnx", "sklearn", "benchmarks", "tests"},
     "training": {"service", "bentoml", "prometheus_client", "benchmarks", "tests"},
     "benchmarks": {"training", "torch", "prometheus_client", "tests"},
+    "deploy": {"models", "training", "torch", "bentoml", "onnxruntime", "benchmarks", "tests"},
 }
 ONLY_IN: dict[str, dict[str, set[str]]] = {
     "models": {},
     "service": {"bentoml": {"service"}, "onnxruntime": {"session"}, "prometheus_client": {"metrics"}},
     "training": {"onnxruntime": {"export", "evaluate", "quantize", "importer"}},
     "benchmarks": {"service": {"ceiling"}, "bentoml": {"stock"}},
+    "deploy": {},
 }
 
 
@@ -64,6 +66,13 @@ def test_benchmarks_see_the_service_as_a_url() -> None:
         assert ours <= {"session"}, path
 
 
+def test_deployment_sees_the_metrics_alone() -> None:
+    """Dashboards are made from their names, and from nothing else of the service."""
+    for path in modules("deploy"):
+        ours = {name.split(".")[1] for name in imports(path) if name.startswith("service.")}
+        assert ours <= {"metrics"}, path
+
+
 def test_serving_imports_no_torch() -> None:
     """In a fresh interpreter, whatever else is installed."""
     code = (
@@ -88,7 +97,7 @@ def test_the_product_asserts_nothing() -> None:
     """Assertions vanish under -O: what must hold is checked by raising."""
     guilty = [
         str(path.relative_to(ROOT))
-        for folder in ("models", "service", "training", "benchmarks")
+        for folder in ("models", "service", "training", "benchmarks", "deploy")
         for path in modules(folder)
         if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(path.read_text())))
     ]
