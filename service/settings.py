@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.preprocess import DEFAULT_FORMATS, DecodeLimits
 from models.spec import NAME_PATTERN
+from service import cores
 from service.admission import RoomLimits
 from service.client import Network
 
@@ -141,7 +142,7 @@ class Settings(BaseSettings):
     @property
     def threads_per_worker(self) -> int:
         """Threads that one worker may compute with: its share of the cores that this process may run on."""
-        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.workers)
+        return self.threads or max(1, cores.usable() // self.workers)
 
 
 def read_settings() -> Settings:
