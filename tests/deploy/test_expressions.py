@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Pro
     """Two workers with a short queue, said to have a GPU, after a load of every kind."""
     folder = tmp_path_factory.mktemp("site")
     with (
-        serving(folder, workers=2, queue_capacity=16) as server,
+        serving(folder, workers=2, queue_capacity=16, client_share=1) as server,
         scraping(folder, server.port, accelerator="gpu") as prometheus,
     ):
         prometheus.wait_for("up == 1")
