@@ -49,7 +49,10 @@ _UPRIGHT = {  # orientation → what undoes it (EXIF 2.32, section 4.6.4)
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+STRETCHED_CROP = 7 / 8  # side of a crop of an image that is stretched
 _DRAFT_SCALES = (8, 4, 2, 1)  # the reduced scales that libjpeg decodes at
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 # Our own limits are checked on the header before a pixel is decoded; Pillow's second opinion would be a warning.
 Image.MAX_IMAGE_PIXELS = None
@@ -125,13 +128,21 @@ def decode(image: Image.Image, geometry: Geometry) -> Image.Image:
 
 def fit(image: Image.Image, geometry: Geometry) -> npt.NDArray[np.uint8]:
     """Crop and resize an L or RGB image of any size in one resampling; return uint8 (height, width, channels)."""
-    size = (geometry.width, geometry.height)
-    if image.size != size or geometry.resize != "stretch":
-        resample = Image.Resampling[geometry.interpolation.upper()]
-        image = image.resize(size, resample, box=_source_box(*image.size, geometry))
-    if image.mode != geometry.mode:
-        image = image.convert(geometry.mode)
-    return np.frombuffer(image.tobytes(), np.uint8).reshape(geometry.shape)
+    if image.size == (geometry.width, geometry.height) and geometry.resize == "stretch":
+        return _pixels(image, geometry)
+    return _resample(image, geometry, source_box(*image.size, geometry))
+
+
+def ten_crop(image: Image.Image, geometry: Geometry) -> npt.NDArray[np.uint8]:
+    """Return uint8 (10, height, width, channels): four corners and the centre of the resized image, then their mirrors.
+
+    The corners are top left, top right, bottom left and bottom right; the mean of the ten answers is the image's
+    (A. Krizhevsky et al., NIPS 2012, section 4.1). Under `shorter_side` the centre is what `fit` returns. Under
+    `stretch` nothing is larger than the target: each crop is 7/8 of the source's sides, as 224 is of 256.
+    """
+    boxes = _ten_crop_boxes(*image.size, geometry)
+    crops = np.stack([_resample(image, geometry, box) for box in boxes])
+    return np.concatenate([crops, crops[:, :, ::-1]])
 
 
 def preprocess(data: bytes, geometry: Geometry, limits: DecodeLimits) -> npt.NDArray[np.uint8]:
@@ -152,14 +163,37 @@ def draft_scale(width: int, height: int, geometry: Geometry) -> int:
     return next(scale for scale in _DRAFT_SCALES if scale == 1 or shorter // scale >= needed)
 
 
-def _source_box(width: int, height: int, geometry: Geometry) -> tuple[float, float, float, float]:
-    """Return the box of the source, in source pixels, that becomes the whole target."""
+def source_box(width: int, height: int, geometry: Geometry) -> Box:
+    """Return the box of the source, (left, top, right, bottom) in source pixels, that becomes the whole target."""
     if geometry.resize_px is None:
         return 0, 0, width, height
     scale = min(width, height) / geometry.resize_px  # source pixels per pixel of the resized image
     box_width, box_height = geometry.width * scale, geometry.height * scale
     left, top = (width - box_width) / 2, (height - box_height) / 2
     return left, top, left + box_width, top + box_height
+
+
+def _ten_crop_boxes(width: int, height: int, geometry: Geometry) -> list[Box]:
+    """Return the five boxes of the source, in source pixels, that become crops."""
+    if geometry.resize_px is None:
+        box_width, box_height = width * STRETCHED_CROP, height * STRETCHED_CROP
+    else:
+        left, top, right, bottom = source_box(width, height, geometry)
+        box_width, box_height = right - left, bottom - top
+    right, bottom = width - box_width, height - box_height
+    corners = [(0.0, 0.0), (right, 0.0), (0.0, bottom), (right, bottom), (right / 2, bottom / 2)]
+    return [(left, top, min(left + box_width, width), min(top + box_height, height)) for left, top in corners]
+
+
+def _resample(image: Image.Image, geometry: Geometry, box: Box) -> npt.NDArray[np.uint8]:
+    resample = Image.Resampling[geometry.interpolation.upper()]
+    return _pixels(image.resize((geometry.width, geometry.height), resample, box=box), geometry)
+
+
+def _pixels(image: Image.Image, geometry: Geometry) -> npt.NDArray[np.uint8]:
+    if image.mode != geometry.mode:
+        image = image.convert(geometry.mode)
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(geometry.shape)
 
 
 def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:

@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import export, fit
+from training.commands import export, fit, summary
 
 app = typer.Typer(
     name="python -m training",
@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 app.command("fit", epilog=f"Example: {fit.EXAMPLE}")(fit.fit)
 app.command("export", epilog=f"Example: {export.EXAMPLE}")(export.export)
+app.command("summary", epilog=f"Example: {summary.EXAMPLE}")(summary.summary)
 
 if __name__ == "__main__":
     app()

@@ -3,6 +3,7 @@
 A value of None is the network's own choice, which stands in its file under `nets/`.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,3 +21,24 @@ class NetOptions(BaseModel):
     init: Initialisation | None = None
     width: Annotated[float, Field(gt=0, le=4)] = 1.0  # multiplies the channels and units of every hidden layer
     batch_norm: bool = False
+
+
+class DataOptions(BaseModel):
+    """What can be chosen of a data set: the geometry that its images are brought to, and what a damaged one means.
+
+    A value of None is the data set's own choice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Annotated[int, Field(ge=1, le=4096)] | None = None  # pixels a side
+    mode: Literal["L", "RGB"] | None = None
+    resize: Literal["stretch", "shorter_side"] | None = None
+    jpeg_draft: bool | None = None
+    strict: bool = False  # an image that cannot be decoded stops, instead of being left out
+
+
+def dataset_name(source: str) -> str:
+    """Return the name of the data set `kind` or `kind:PATH`, without the place where it lies on this machine."""
+    kind, _, place = source.partition(":")
+    return Path(place).name if kind == "folder" else kind

@@ -69,7 +69,7 @@ def test_the_test_split_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.Mon
     digits = data.load("digits")
     few = replace(digits, train=data.Split(digits.train.files[:64], digits.train.class_ids[:64]))
     unseen = replace(few, test=data.Split(Forbidden(), digits.test.class_ids))
-    monkeypatch.setattr(data, "DATASETS", {"digits": lambda: unseen})
+    monkeypatch.setattr(data, "DATASETS", {"digits": lambda *_: unseen})
 
     assert fit(FitConfig(epochs=1), tmp_path).best.is_file()
 

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from models.store import ModelStore
+from training import data
 from training import export as export_module
 from training.__main__ import app
 from training.errors import ExportRefused
@@ -19,7 +20,7 @@ def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
 
 
-@pytest.mark.parametrize("command", ["fit", "export"])
+@pytest.mark.parametrize("command", ["fit", "export", "summary"])
 def test_help_shows_an_example(command: str) -> None:
     """Each command has one."""
     result = invoke(command, "--help")
@@ -40,6 +41,17 @@ def test_fit_as_shipped_reaches_97_percent(tmp_path: Path) -> None:
     assert str(tmp_path / "store" / "lenet" / "1" / "model.onnx") in result.stdout
 
 
+def test_summary_shows_layers_and_totals() -> None:
+    """In 80 columns, with the formulas."""
+    result = CliRunner().invoke(app, ["summary", "vgg16", "--num-classes", "1000", "--in-channels", "3"])
+
+    assert result.exit_code == 0, result.output
+    assert "conv5_3" in result.output
+    assert re.search(r"pool5 .* 512×7×7 .* 212", result.output)
+    assert re.search(r"total .* 138,357,544 .* 15,470,264,320", result.output)
+    assert "F(i) = (F(i+1) − 1)·stride + k" in result.output
+
+
 def test_export_puts_a_checkpoint_into_the_store(run: Run, tmp_path: Path) -> None:
     """Under the name asked for; the size of the file is printed."""
     result = invoke("export", run.best, "--store", tmp_path, "--name", "digits")
@@ -54,7 +66,9 @@ def test_export_puts_a_checkpoint_into_the_store(run: Run, tmp_path: Path) -> No
     ("arguments", "message"),
     [
         (["fit", "--net", "lenett"], "error: no network 'lenett'; there are: " + ", ".join(sorted(NETS)) + "\n"),
-        (["fit", "--dataset", "digit"], "error: no data set 'digit'; there are: digits\n"),
+        (["fit", "--dataset", "digit"], "error: no data set 'digit'; there are: " + ", ".join(data.known()) + "\n"),
+        (["summary", "lenet", "--in-channels", "2"], "error: images have 1 channel (grey) or 3 (RGB), not 2\n"),
+        (["summary", "vgg16", "--size", "30"], "error: vgg16 needs images of at least 32 pixels a side, not 30×30\n"),
         (["export", "none.ckpt"], "error: none.ckpt: no such file\n"),
         (["export", "notes.txt"], "error: notes.txt: not a readable checkpoint\n"),
     ],
