@@ -6,12 +6,13 @@ Never applied to images that are evaluated, and not known to models/preprocess.p
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 from PIL import Image, ImageEnhance
 
 from models.preprocess import source_box
 from models.spec import Geometry
+from training.config import FitConfig
 
 MIN_ASPECT, MAX_ASPECT = 3 / 4, 4 / 3  # of a random crop; C. Szegedy et al., CVPR 2015
 ENHANCERS: tuple[Callable[[Image.Image], ImageEnhance._Enhance], ...] = (
@@ -48,6 +49,12 @@ class Variation:
         if self.flip and rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return colour_jitter(image, rng, self.colour) if self.colour else image
+
+
+def chosen(config: FitConfig, geometry: Geometry) -> Variation:
+    """Return the variation that a run's config asks for."""
+    limits = asdict(config)
+    return Variation(geometry, **{field.name: limits[field.name] for field in fields(Variation)[1:]})
 
 
 def random_crop(image: Image.Image, rng: random.Random, *, geometry: Geometry, least: float) -> Image.Image:

@@ -14,7 +14,7 @@ from models.spec import Geometry, Normalisation, Provenance, first_fault
 from training.errors import InvalidCheckpoint
 from training.nets import build
 from training.network import Network
-from training.options import NetOptions
+from training.options import NetOptions, dataset_name
 
 NETWORK_PREFIX = "network."  # where the Lightning module keeps the network
 
@@ -26,7 +26,7 @@ class Blueprint(BaseModel):
 
     net: str
     options: NetOptions = NetOptions()
-    dataset: str
+    dataset: str  # where its images come from, on the machine that it was trained on; the spec has the name alone
     labels: tuple[str, ...]
     geometry: Geometry
     normalisation: Normalisation
@@ -38,7 +38,7 @@ class Blueprint(BaseModel):
     def provenance(self) -> Provenance:
         """Where the weights come from, as the spec says it."""
         return Provenance(
-            dataset=self.dataset,
+            dataset=dataset_name(self.dataset),
             net=self.net,
             git_commit=self.git_commit,
             seed=self.seed,

@@ -54,7 +54,7 @@ def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume:
     """
     hardware = hardware or Hardware()
     config = config if resume is None else resume.config()
-    dataset = data.load(config.dataset)
+    dataset = data.load(config.dataset, config.data_options)
     seed_everything(config.seed, workers=True, verbose=False)
     blueprint = _blueprint(config, dataset)
     with quiet():
@@ -86,7 +86,7 @@ def _blueprint(config: FitConfig, dataset: data.Dataset) -> Blueprint:
     return Blueprint(
         net=config.net,
         options=config.options,
-        dataset=dataset.name,
+        dataset=data.resolve(config.dataset),
         labels=dataset.labels,
         geometry=dataset.geometry,
         normalisation=network.measure(data.batches(dataset.train.files, dataset.geometry, batch_size=64)),

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Activation = Literal["sigmoid", "relu"]
 Initialisation = Literal["xavier", "kaiming", "normal"]
+Mode = Literal["L", "RGB"]
+Resize = Literal["stretch", "shorter_side"]
 
 
 class NetOptions(BaseModel):
@@ -32,8 +34,9 @@ class DataOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: Annotated[int, Field(ge=1, le=4096)] | None = None  # pixels a side
-    mode: Literal["L", "RGB"] | None = None
-    resize: Literal["stretch", "shorter_side"] | None = None
+    at_least: int = 1  # the same, where the data set's own choice is smaller
+    mode: Mode | None = None
+    resize: Resize | None = None
     jpeg_draft: bool | None = None
     strict: bool = False  # an image that cannot be decoded stops, instead of being left out
 

@@ -36,13 +36,13 @@ class Variety:
 RECIPES: Mapping[str, Recipe] = {
     "lenet": Recipe(epochs=60, learning_rate=0.01, min_px=28),
     "mnist_cnn": Recipe(epochs=20, learning_rate=0.005, min_px=28),
-    "simple_cnn": Recipe(epochs=10, learning_rate=0.001, min_px=32),
-    "alexnet": Recipe(epochs=15, learning_rate=0.001, min_px=96, width=0.25),
-    "vgg11": Recipe(epochs=12, learning_rate=0.001, min_px=32, width=0.25),
-    "vgg13": Recipe(epochs=12, learning_rate=0.001, min_px=32, width=0.25),
-    "vgg16": Recipe(epochs=15, learning_rate=0.001, min_px=32, width=0.25),
-    "vgg19": Recipe(epochs=15, learning_rate=0.001, min_px=32, width=0.25),
-    "nin": Recipe(epochs=15, learning_rate=0.002, min_px=32, width=0.25),
+    "simple_cnn": Recipe(epochs=8, learning_rate=0.001, min_px=32),
+    "alexnet": Recipe(epochs=10, learning_rate=0.001, min_px=67, width=0.25),
+    "vgg11": Recipe(epochs=8, learning_rate=0.001, min_px=32, width=0.25),
+    "vgg13": Recipe(epochs=8, learning_rate=0.001, min_px=32, width=0.25),
+    "vgg16": Recipe(epochs=10, learning_rate=0.0005, min_px=32, width=0.25),
+    "vgg19": Recipe(epochs=10, learning_rate=0.0005, min_px=32, width=0.25),
+    "nin": Recipe(epochs=15, learning_rate=0.005, min_px=28, width=0.25),
 }
 _WRITING = Variety(shift=0.1, zoom=0.1, rotate_deg=8.0)
 VARIETIES: Mapping[str, Variety] = {

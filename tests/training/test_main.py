@@ -29,14 +29,18 @@ def test_help_shows_an_example(command: str) -> None:
     assert f"Example: python -m training {command}" in result.output
 
 
-def test_fit_as_shipped_reaches_97_percent(tmp_path: Path) -> None:
-    """Trains with the defaults, and prints the figure that it stored."""
-    result = invoke("fit", "--runs", tmp_path / "runs", "--store", tmp_path / "store")
+@pytest.mark.parametrize(
+    ("epochs", "top1"),
+    [pytest.param([], 0.97, id="as shipped", marks=[pytest.mark.slow, pytest.mark.timeout(900)]), (["--epochs=2"], 0)],
+)
+def test_fit_prints_the_figure_that_it_stored(epochs: list[str], top1: float, tmp_path: Path) -> None:
+    """With the defaults it is 97% at least."""
+    result = invoke("fit", *epochs, "--runs", tmp_path / "runs", "--store", tmp_path / "store")
 
     assert result.exit_code == 0, result.output
     quality = ModelStore(tmp_path / "store").manifest("lenet", 1).ladder["fp32"].quality
     assert quality is not None
-    assert quality.top1 >= 0.97
+    assert quality.top1 >= top1
     assert f"{quality.top1:.2%} of 360 images" in result.stdout
     assert str(tmp_path / "store" / "lenet" / "1" / "model.onnx") in result.stdout
 

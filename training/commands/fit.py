@@ -15,7 +15,25 @@ import typer
 
 from models.store import ModelStore
 from training.commands.common import DEFAULT_STORE, Name, Store, one_line_errors, report_export
-from training.config import Accelerator, FitConfig, Hardware, Optimizer, Precision, Schedule, Strategy
+from training.commands.fit_options import (
+    SOURCE_HELP,
+    ActivationOption,
+    BatchNorm,
+    Colour,
+    Crop,
+    Flip,
+    Init,
+    JpegDraft,
+    ModeOption,
+    ResizeOption,
+    RotateDeg,
+    Shift,
+    Size,
+    Strict,
+    Width,
+    Zoom,
+)
+from training.config import Accelerator, FitConfig, Hardware, Optimizer, Precision, Schedule, Strategy, configure
 from training.errors import Interrupted
 
 EXAMPLE = "python -m training fit --net lenet --dataset digits --seed 1"
@@ -28,11 +46,26 @@ def fit(
     context: typer.Context,
     *,
     net: Annotated[str, typer.Option(help="Network to train.")] = DEFAULTS.net,
-    dataset: Annotated[str, typer.Option(help="Data set to train on.")] = DEFAULTS.dataset,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = DEFAULTS.epochs,
+    dataset: Annotated[str, typer.Option(help=SOURCE_HELP)] = DEFAULTS.dataset,
+    width: Width = None,
+    activation: ActivationOption = None,
+    init: Init = None,
+    batch_norm: BatchNorm = None,
+    size: Size = None,
+    mode: ModeOption = None,
+    resize: ResizeOption = None,
+    jpeg_draft: JpegDraft = None,
+    strict: Strict = False,
+    shift: Shift = None,
+    zoom: Zoom = None,
+    rotate_deg: RotateDeg = None,
+    flip: Flip = None,
+    crop: Crop = None,
+    colour: Colour = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training split.")] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images in a training step, over all processes.")
-    ] = DEFAULTS.batch_size,
+        int | None, typer.Option(min=1, help="Images in a training step, over all processes.")
+    ] = None,
     optimizer: Annotated[
         Optimizer, typer.Option(help="AdamW, or SGD with Nesterov's momentum.", rich_help_panel=RUN)
     ] = DEFAULTS.optimizer,
@@ -40,11 +73,11 @@ def fit(
         Schedule, typer.Option(help="What the learning rate does.", rich_help_panel=RUN)
     ] = DEFAULTS.schedule,
     learning_rate: Annotated[
-        float, typer.Option(min=1e-9, help="Peak of the schedule.", rich_help_panel=RUN)
-    ] = DEFAULTS.learning_rate,
+        float | None, typer.Option(min=1e-9, help="Peak of the schedule.", rich_help_panel=RUN)
+    ] = None,
     weight_decay: Annotated[
-        float, typer.Option(min=0, help="Decay of the weights.", rich_help_panel=RUN)
-    ] = DEFAULTS.weight_decay,
+        float | None, typer.Option(min=0, help="Decay of the weights.", rich_help_panel=RUN)
+    ] = None,
     accumulate: Annotated[
         int, typer.Option(min=1, help="Batches whose gradients make one step.", rich_help_panel=RUN)
     ] = DEFAULTS.accumulate,
@@ -88,6 +121,8 @@ def fit(
 ) -> None:
     """Train a network, export the best checkpoint, measure it on the test split, put it into the model store.
 
+    What is not chosen here suits the net and the data set; the run's config.json has it all.
+
     Ctrl-C saves and says how to go on.
     """
     started = time.perf_counter()
@@ -96,7 +131,7 @@ def fit(
     from training.fitting.folder import to_resume
 
     with one_line_errors(), _says_how_to_go_on(context):
-        config = FitConfig(**_given(context, FitConfig))
+        config = configure(**_given(context, FitConfig))
         chosen = [key for key in _given(context, FitConfig) if _is_chosen(context, key)]
         resumed = to_resume(resume, runs, config, chosen) if resume is not None else None
         run = fit_net(config, runs, Hardware(**_given(context, Hardware)), resumed)

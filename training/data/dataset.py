@@ -16,6 +16,7 @@ from models.preprocess import DecodeLimits, decode, fit, open_image, preprocess
 from models.spec import Geometry
 
 LIMITS = DecodeLimits()
+WHOLE = {"resize": "stretch", "resize_px": None}  # of a geometry: take all of the image
 
 Files = Sequence[bytes]
 Pixels = npt.NDArray[np.uint8]
@@ -56,6 +57,8 @@ class Images(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         self._split = split
         self._geometry = geometry
         self._augment = augment
+        # a variation has been cropped already
+        self._last = geometry if augment is None else geometry.model_copy(update=WHOLE)
 
     def __len__(self) -> int:
         return len(self._split.files)
@@ -64,9 +67,7 @@ class Images(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         """Return an image by its index, or by its index and the seed of its variation."""
         # torch's generator is the one that a loader seeds in each of its worker processes
         index, seed = key if isinstance(key, tuple) else (key, int(torch.randint(2**31, ())))
-        geometry = self._geometry
-        image = decode(open_image(self._split.files[index], geometry, LIMITS), geometry)
+        image = decode(open_image(self._split.files[index], self._geometry, LIMITS), self._geometry)
         if self._augment is not None:
             image = self._augment(image, random.Random(seed))  # noqa: S311 - no secret
-            geometry = geometry.model_copy(update={"resize": "stretch", "resize_px": None})  # it has cropped already
-        return torch.tensor(fit(image, geometry)), int(self._split.class_ids[index])
+        return torch.tensor(fit(image, self._last)), int(self._split.class_ids[index])

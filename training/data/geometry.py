@@ -26,7 +26,7 @@ GEOMETRIES: Mapping[str, Geometry] = {
 def choose(kind: str, options: DataOptions) -> Geometry:
     """Return the geometry of a kind of data set with what *options* ask for in its place."""
     usual = GEOMETRIES[kind]
-    side_px = options.size or usual.height
+    side_px = options.size or max(usual.height, options.at_least)
     resize = options.resize or usual.resize
     return Geometry(
         mode=options.mode or usual.mode,

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 
 from training.config import FitConfig
 from training.errors import InvalidRun
+from training.options import dataset_name
 
 AUTO = "auto"
 CONFIG = TypeAdapter(FitConfig)
@@ -156,9 +157,8 @@ def _newest_unfinished(runs: Path, config: FitConfig) -> RunFolder | None:
 
 
 def folder_name(config: FitConfig) -> str:
-    """Return the name of a run's folder without its number; of a data set with a path, the path's last part."""
-    dataset = config.dataset.rstrip("/").replace(":", "/").rsplit("/", 1)[-1]
-    return f"{config.net}-{dataset or 'data'}"
+    """Return the name of a run's folder without its number."""
+    return f"{config.net}-{dataset_name(config.dataset) or 'folder'}"
 
 
 def _numbers(runs: Path, name: str) -> list[int]:

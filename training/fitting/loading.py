@@ -4,7 +4,6 @@ interrupted goes on as if it had not been, and several processes share what one 
 
 import math
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -89,13 +88,7 @@ class Batches(LightningDataModule):
             len(dataset.train.files), config.batch_size, config.seed, trainer.global_rank, trainer.world_size
         )
         batches.resume(*position(trainer, len(batches)))
-        vary = partial(
-            augment.jitter,
-            geometry=dataset.geometry,
-            shift=config.shift,
-            zoom=config.zoom,
-            rotate_deg=config.rotate_deg,
-        )
+        vary = augment.chosen(config, dataset.geometry)
         images = data.Images(dataset.train, dataset.geometry, vary)
         return DataLoader(images, batch_sampler=batches, num_workers=self._workers, generator=batches.generator)
 

@@ -1,0 +1,123 @@
+"""What is wrong with data is said by `fit` in one line, with exit code 2, before anything is written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tests.factories import encode, make_image
+from tests.training.data.test_mnist import idx
+from training.__main__ import app
+
+
+def write(path: Path, content: bytes) -> None:
+    """Make a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def write_classes(folder: Path, *labels: str) -> None:
+    """Five small images of each class."""
+    for label in labels:
+        for seed in range(5):
+            write(folder / label / f"{seed}.png", encode(make_image(8, 8, seed=seed)))
+
+
+def missing_folder(_: Path) -> None:
+    """Nothing is there."""
+
+
+def one_class(folder: Path) -> None:
+    """Every image is a cat."""
+    write_classes(folder, "cat")
+
+
+def empty_class(folder: Path) -> None:
+    """There are cats, and a place for dogs."""
+    write_classes(folder, "cat")
+    (folder / "dog").mkdir()
+
+
+def text_called_jpg(folder: Path) -> None:
+    """One file is no image."""
+    write_classes(folder, "cat", "dog")
+    write(folder / "cat" / "a.jpg", b"1.png")
+
+
+def truncated_idx(folder: Path) -> None:
+    """The last images of a download are missing."""
+    write(folder / "train-images-idx3-ubyte", idx(np.zeros((9, 28, 28)))[:-1000])
+    write(folder / "train-labels-idx1-ubyte", idx(np.zeros(9)))
+
+
+def colour_idx(folder: Path) -> None:
+    """Images of three channels where there must be one."""
+    write(folder / "train-images-idx3-ubyte", idx(np.zeros((9, 28, 28, 3))))
+    write(folder / "train-labels-idx1-ubyte", idx(np.zeros(9)))
+
+
+def grey_cifar(folder: Path) -> None:
+    """Images of one channel where there must be three."""
+    for name in ("data_batch_1.bin", "test_batch.bin"):
+        write(folder / name, bytes(1 + 1024))
+
+
+def good(folder: Path) -> None:
+    """Nothing is wrong with these."""
+    write_classes(folder, "cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "options", "message"),
+    [
+        (missing_folder, "folder", [], "{0}: no such folder"),
+        (one_class, "folder", [], "{0}: only the subfolder 'cat'; at least 2 are needed, each named after its class"),
+        (empty_class, "folder", [], "{0}/dog: 0 usable images; a class needs at least 2"),
+        (
+            text_called_jpg,
+            "folder",
+            ["--strict"],
+            "{0}/cat/a.jpg: not an image: 5 bytes that start as no known image format (1 of 11 images cannot be used)",
+        ),
+        (
+            truncated_idx,
+            "mnist",
+            [],
+            "{0}/train-images-idx3-ubyte: truncated: its header says 7,056 bytes, there are 6,056",
+        ),
+        (
+            colour_idx,
+            "mnist",
+            [],
+            "{0}/train-images-idx3-ubyte: 4 dimensions; grey images of one channel have 3",
+        ),
+        (grey_cifar, "cifar10", [], "{0}/data_batch_1.bin: truncated: 1,025 bytes are no multiple of 3073"),
+        (
+            good,
+            "folder",
+            ["--net", "vgg11", "--size", "20"],
+            "vgg11 needs images of at least 32 pixels a side, not 20×20",
+        ),
+        (
+            good,
+            "folder",
+            ["--net", "nin", "--batch-norm"],
+            "nin has no option batch_norm; it has: init, width",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    make: object, kind: str, options: list[str], message: str, tmp_path: Path
+) -> None:
+    """The line names the thing and the limit."""
+    folder = tmp_path / "photos"
+    assert callable(make)
+    make(folder)
+    places = ["--runs", str(tmp_path / "runs"), "--store", str(tmp_path / "store")]
+
+    result = CliRunner().invoke(app, ["fit", "--dataset", f"{kind}:{folder}", *options, *places])
+
+    assert (result.exit_code, result.stderr) == (2, f"error: {message.format(folder)}\n")
+    assert result.stdout == ""
+    assert {path.name for path in tmp_path.iterdir()} <= {"photos"}
