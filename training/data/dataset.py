@@ -65,8 +65,7 @@ class Images(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
 
     def __getitem__(self, key: int | tuple[int, int]) -> tuple[torch.Tensor, int]:
         """Return an image by its index, or by its index and the seed of its variation."""
-        # torch's generator is the one that a loader seeds in each of its worker processes
-        index, seed = key if isinstance(key, tuple) else (key, int(torch.randint(2**31, ())))
+        index, seed = key if isinstance(key, tuple) else (key, 0)
         image = decode(open_image(self._split.files[index], self._geometry, LIMITS), self._geometry)
         if self._augment is not None:
             image = self._augment(image, random.Random(seed))  # noqa: S311 - no secret

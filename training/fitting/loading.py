@@ -19,8 +19,9 @@ VALIDATION_BATCH = 256  # no gradients are kept: larger than in training
 Loader = DataLoader[tuple[Tensor, int]]
 
 
-class EpochBatches(Sampler[list[int]]):
-    """The batches of this process (`rank` of `world`) in an epoch: indices into the training split.
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """The batches of this process (`rank` of `world`) in an epoch: indices into the training split, each with the seed
+    of its image's variation, which is the same whichever worker process prepares it.
 
     A batch of `batch_size` images is shared by all processes. The last one is filled up from the epoch's beginning
     where it would not go round.
@@ -49,13 +50,15 @@ class EpochBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return math.ceil(self._count / self._batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         self.generator.manual_seed(self._seed * 1_000_003 + self._epoch)
         order = torch.randperm(self._count, generator=self.generator)
+        seeds = torch.randint(2**31, (self._count,), generator=self.generator)
+        drawn = list(zip(order.tolist(), seeds.tolist(), strict=True))
         missing = -self._count % self._batch_size % self._world
-        order = torch.cat([order, order.repeat(math.ceil(missing / self._count))[:missing]])
-        batches = torch.split(order, self._batch_size)[self._skip :]
-        return iter([batch[self._rank :: self._world].tolist() for batch in batches])
+        drawn += (drawn * math.ceil(missing / self._count))[:missing]
+        starts = range(self._skip * self._batch_size, len(drawn), self._batch_size)
+        return iter([drawn[start : start + self._batch_size][self._rank :: self._world] for start in starts])
 
 
 def require_even_share(batch_size: int, world: int) -> None:
