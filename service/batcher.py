@@ -74,8 +74,10 @@ class Batcher:
     ) -> None:
         self._run = run
         self._observer = observer
-        self._max_batch_size = max_batch_size
+        self.max_batch_size = max_batch_size
+        self.max_wait_ms = max_wait_ms
         self._max_wait_s = max_wait_ms / 1000
+        self.queue_capacity = room.capacity
         self._room = Room(room)
         self._in_loop = in_loop
         self._gathers = gathers
@@ -139,7 +141,7 @@ class Batcher:
         if claim.deadline < self._expiry_at:
             self._expire_at(claim.deadline)
         if not self._running:
-            full = len(self._queue) == self._max_batch_size or (self._gathers and not self._decoding())
+            full = len(self._queue) == self.max_batch_size or (self._gathers and not self._decoding())
             if self._turn is not None and full:
                 self._turn.cancel()  # it may be a timer, and there is nothing left to wait for
                 self._turn = None
@@ -158,7 +160,7 @@ class Batcher:
         """Take the next live entries, at most `max_batch_size`; what is past its deadline or abandoned is not run."""
         batch: list[Entry] = []
         now = perf_counter()
-        while len(batch) < self._max_batch_size and (entry := self._queue.pop()) is not None:
+        while len(batch) < self.max_batch_size and (entry := self._queue.pop()) is not None:
             self._room.leave(1, entry.claim)
             if entry.future.done():
                 self._observer.abandoned("queue")
@@ -175,7 +177,7 @@ class Batcher:
             self._turn = None
         if self._running or not self._queue:
             return
-        if len(self._queue) < self._max_batch_size and (wait_s := self._wait_s()):
+        if len(self._queue) < self.max_batch_size and (wait_s := self._wait_s()):
             left = self._queue.oldest_at() + wait_s - perf_counter()
             if left > 0:
                 self._turn = self._loop.call_later(left, self._dispatch)

@@ -13,7 +13,7 @@ from service.settings import Settings
 
 def describe(face: Face, versions: list[int], settings: Settings) -> dict[str, Any]:
     """Return the configuration of a face."""
-    placement = face.model.loaded.session.placement
+    placement, batcher = face.model.loaded.session.placement, face.model.batcher
     device = "KIND_CPU" if placement.provider == "cpu" else "KIND_GPU"
     return {
         "name": face.name,
@@ -25,14 +25,14 @@ def describe(face: Face, versions: list[int], settings: Settings) -> dict[str, A
         "output": [{**_tensor(spec), "label_filename": ""} for spec in face.signature.outputs],
         "instance_group": [{"name": face.name, "kind": device, "count": settings.workers, "gpus": []}],
         "dynamic_batching": {
-            "preferred_batch_size": [settings.max_batch_size],
-            "max_queue_delay_microseconds": round(settings.max_wait_ms * 1000),
+            "preferred_batch_size": [batcher.max_batch_size],
+            "max_queue_delay_microseconds": round(batcher.max_wait_ms * 1000),
             "preserve_ordering": True,
             "default_queue_policy": {
                 "timeout_action": "REJECT",
                 "default_timeout_microseconds": round(settings.request_timeout_s * 1e6),
                 "allow_timeout_override": True,
-                "max_queue_size": settings.queue_capacity,
+                "max_queue_size": batcher.queue_capacity,
             },
         },
         "model_warmup": [],

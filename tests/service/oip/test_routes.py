@@ -1,17 +1,29 @@
 """service/oip/routes.py: what is served and how it is, with the shipped model behind it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from service.catalog import Canary, Lineup, ServedModel
+from service.rollout import edits
+from service.session import Session
 from service.worker import Worker
 from tests.asgi import Answer, request
+from tests.factories import shipped_digit
 from tests.service.conftest import StartWorker
 
 
 async def get(worker: Worker, path: str) -> Answer:
     """GET a path."""
     return await request(worker.guard, "GET", path)
+
+
+def as_version(model: ServedModel, version: int) -> ServedModel:
+    """The same network and queue under another version."""
+    session = model.loaded.session
+    changed = Session(session._inference, session.spec.model_copy(update={"version": version}), session.placement)
+    return ServedModel(replace(model.loaded, session=changed), model.batcher)
 
 
 async def test_the_server_says_what_it_is(start_worker: StartWorker) -> None:
@@ -126,11 +138,52 @@ async def test_what_is_not_served_is_not_found(start_worker: StartWorker, path: 
 async def test_before_a_model_is_loaded_it_is_not_ready(start_worker: StartWorker) -> None:
     """Which is not the same as not being there."""
     worker = await start_worker()
+    assert worker._watching is not None
+    worker._watching.cancel()
     worker._engine.catalog.serve({}, None)
 
     answer = await get(worker, "/v2/models/lenet")
 
     assert (answer.status, answer.json()["code"]) == (503, "not_ready")
+
+
+async def test_the_configuration_follows_the_plan(start_worker: StartWorker) -> None:
+    """Where it says something else than the settings."""
+    worker = await start_worker()
+    await worker.control.change("lenet", lambda plan: edits.configure(plan, {"max_batch_size": 8}), "a test")
+
+    batching = (await get(worker, "/v2/models/lenet/config")).json()["dynamic_batching"]
+
+    assert batching["preferred_batch_size"] == [8]
+    assert batching["default_queue_policy"]["max_queue_size"] == 512
+
+
+async def test_a_canary_answers_in_its_own_name(start_worker: StartWorker) -> None:
+    """The version in the answer is the one that made it, and one client stays on one side."""
+    worker = await start_worker()
+    assert worker._watching is not None
+    worker._watching.cancel()  # what is served here is in no deployment file
+    lineup = worker._engine.catalog.lineups["lenet"]
+    second = as_version(lineup.active, 2)
+    worker._engine.catalog.serve({"lenet": Lineup.of(lineup.active, second, canary=Canary(second, 50))}, "lenet")
+    raw = {"Inference-Header-Content-Length": "0", "Accept": "application/json"}
+
+    answers = [
+        await request(
+            worker.guard,
+            "POST",
+            "/v2/models/lenet-image/infer",
+            shipped_digit()[0],
+            {**raw, "X-Client-ID": str(i // 2)},
+        )
+        for i in range(40)
+    ]
+
+    versions = [answer.json()["model_version"] for answer in answers]
+    assert set(versions) == {"1", "2"}
+    assert versions[::2] == versions[1::2]
+    assert (await get(worker, "/v2/models/lenet")).json()["versions"] == ["1", "2"]
+    assert (await get(worker, "/v2/models/lenet/versions/2")).json()["versions"] == ["2"]
 
 
 @pytest.mark.parametrize(
