@@ -16,6 +16,7 @@ from service.metrics import Metrics
 from service.oip.routes import OpenInference
 from service.oip.statistics import Statistics
 from service.settings import Settings
+from service.ui.pages import Pages
 
 DEFAULT_TOP_K = 5
 _PARAMETERS = ("model", "version", "precision", "top_k")
@@ -36,7 +37,7 @@ class App:
         self._catalog = engine.catalog
         self._settings = settings
         self._phase = phase
-        self.routes = (
+        self.routes: tuple[Route, ...] = (
             Route("/v1/classify", {"POST": self.classify}, takes_body=True, role="classify"),
             Route("/v1/models", {"GET": self.models}, role="classify"),
             Route("/v1/models/{name}", {"GET": self.model}, role="classify"),
@@ -45,6 +46,7 @@ class App:
             Route("/readyz", {"GET": self.readyz}),
             Route("/metrics", {"GET": self.metrics_text}),
             *OpenInference(engine, settings, Statistics(lambda: self.metrics), phase).routes,
+            *Pages(settings, lambda: self.routes).routes,
         )
         self.metrics = Metrics(self.routes)
 

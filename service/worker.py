@@ -45,8 +45,8 @@ class Worker:
         self._metrics = self._app.metrics
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        routes = side_port.main_routes(self._app.routes, settings)
-        self.guard = Guard(routes, self._metrics, settings, lambda: self._drain.draining)
+        self.routes = side_port.main_routes(self._app.routes, settings)
+        self.guard = Guard(self.routes, self._metrics, settings, lambda: self._drain.draining)
         self.application = in_front(self.guard, settings)
         self._side_port: asyncio.Server | None = None
 

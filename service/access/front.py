@@ -8,7 +8,7 @@ from service.settings import Settings
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _TAKES = (
     *("authorization", "x-api-key", "x-request-id", "x-client-id", "traceparent", "tracestate", "content-encoding"),
-    "inference-header-content-length",
+    *("inference-header-content-length", "x-request-timeout-ms", "x-priority"),
 )
 _SHOWS = ("x-request-id", "server-timing", "retry-after", "inference-header-content-length")
 

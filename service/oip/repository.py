@@ -66,7 +66,9 @@ class Repository:
 
 
 def _parameters(body: bytes) -> dict[str, Any]:
-    parameters = _object(body).get("parameters") or {}
+    parameters = _object(body).get("parameters")
+    if parameters is None:
+        return {}
     if not isinstance(parameters, dict):
         raise InvalidRequest("parameters: must be an object")
     return parameters

@@ -1,9 +1,9 @@
 """The routes that change what is served. An answer means that every worker has followed; its body is the new plan."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import to_json
 
 from models.spec import first_fault
@@ -45,10 +45,16 @@ class Nothing(_Body):
     """No fields."""
 
 
+def _describe_as_boolean(schema: dict[str, Any]) -> None:
+    """Take null out of a JSON schema: None only stands for a field that was not given."""
+    del schema["anyOf"], schema["default"]
+    schema["type"] = "boolean"
+
+
 class Configure(ServingPlan):
     """Fields of the plan that say how the model is served; those that are given are changed, null is the settings'."""
 
-    follow_latest: bool | None = None
+    follow_latest: bool | None = Field(default=None, json_schema_extra=_describe_as_boolean)
 
     @model_validator(mode="after")
     def _not_null(self) -> "Configure":

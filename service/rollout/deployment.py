@@ -38,6 +38,15 @@ class _Frozen(BaseModel):
 class Abort(_Frozen):
     """When a canary or shadow is taken out by itself: once *min_samples* are there, whichever limit is passed first."""
 
+    model_config = ConfigDict(
+        json_schema_extra={  # what _says_something asks for
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "number"}}}
+                for name in ("min_agreement", "max_divergence", "max_error_share")
+            ]
+        }
+    )
+
     min_samples: Annotated[int, Field(ge=1, le=10**9)] = 100
     min_agreement: Share | None = None
     """Share of images for which it and the active version have the same class first."""

@@ -1,0 +1,76 @@
+"""The table of `/v1`: classifying, and what is served."""
+
+from service.openapi.answers import ClassifiedOne, ClassifiedSeveral, ModelDetails, ModelList
+from service.openapi.operation import BINARY, JSON, Answer, Operation, Parameter, Table
+
+MODEL = Parameter("model", {"type": "string"}, "Name of a served model; the default one if not given.")
+VERSION = Parameter("version", {"type": "integer", "minimum": 1}, "Version of the model; the active one if not given.")
+PRECISION = Parameter(
+    "precision", {"enum": ["fp32", "fp16", "int8"]}, "Precision of the model; the one in use if not given."
+)
+CLIENT = Parameter("X-Client-ID", {"type": "string"}, "Equal ones get the same side of a canary.", "header")
+TIMEOUT = Parameter(
+    "X-Request-Timeout-Ms",
+    {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    "Time that the answer is worth waiting for, at most the server's own limit.",
+    "header",
+)
+PRIORITY = Parameter(
+    "X-Priority", {"enum": ["high", "normal", "low"]}, "Who goes first; `high` only for those who may.", "header"
+)
+QUEUEING = (TIMEOUT, PRIORITY, CLIENT)  # headers of whatever goes through a model's queue
+TOP_K = Parameter(
+    "top_k",
+    {"type": "integer", "minimum": 1, "default": 5},
+    "Predictions per image, at most the number of classes; by default five or all of fewer.",
+)
+IMAGE = {
+    "image/png": BINARY,
+    "image/jpeg": BINARY,
+    "image/webp": BINARY,
+    "application/octet-stream": BINARY,
+}
+FORM = {
+    "multipart/form-data": {
+        "type": "object",
+        "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+}
+IMAGE_ERRORS = ("media_type", "unidentified", "truncated", "too_many_pixels")
+WORK_ERRORS = ("bad_param", "not_ready", "queue_full", "client_limit", "deadline")
+TIMING = {"Server-Timing": "Milliseconds of the stages read, decode, queue and inference (W3C Server Timing)."}
+
+TABLE: Table = {
+    ("POST", "/v1/classify"): Operation(
+        tag="Classify",
+        summary="Classify images",
+        description="One image as the raw body, or several as files of a form, whatever their fields are called. The "
+        "bytes decide what an image is; what is declared does not. A bad image never fails its neighbours.",
+        parameters=(MODEL, VERSION, PRECISION, TOP_K, *QUEUEING),
+        body={**IMAGE, **FORM},
+        answers={
+            200: Answer(
+                "Predictions, of one image or of each.",
+                {JSON: {"anyOf": [ClassifiedOne, ClassifiedSeveral]}},
+                TIMING,
+            )
+        },
+        errors=("bad_param", "unknown_model", "bad_multipart", "too_many_images", *IMAGE_ERRORS, *WORK_ERRORS),
+    ),
+    ("GET", "/v1/models"): Operation(
+        tag="Models",
+        summary="List the models",
+        description="What is served, and what should be and is not, with the reason.",
+        answers={200: Answer("All models.", {JSON: ModelList})},
+        errors=("bad_param",),
+    ),
+    ("GET", "/v1/models/{name}"): Operation(
+        tag="Models",
+        summary="Describe a model",
+        description="Labels, spec and quality of its active version.",
+        answers={200: Answer("The model.", {JSON: ModelDetails})},
+        errors=("bad_param", "unknown_model", "not_found"),
+    ),
+}

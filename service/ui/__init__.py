@@ -1,0 +1,1 @@
+"""Pages for people: static files, no build step, nothing from elsewhere."""
