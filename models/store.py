@@ -23,12 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import InvalidModelFile, ModelNotFound
 from models.golden import Golden
-from models.spec import IMAGE_SUFFIX, NAME_PATTERN, Quality, first_fault
+from models.spec import IMAGE_SUFFIX, NAME_PATTERN, Quality, Share, first_fault
+from models.spec import Precision as Precision  # noqa: PLC0414 - the store speaks of it to its readers
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
-PRECISION_FILES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
-Precision = Literal["fp32", "fp16", "int8"]
+PRECISION_FILES: dict[Precision, str] = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 Stamp = tuple[tuple[str, int, int], ...]  # name, size and time of each file of a version
 
 
@@ -44,10 +44,14 @@ class FileDigest(_Frozen):
 
 
 class Rung(_Frozen):
-    """One precision of the ladder: admitted with its measured quality, or refused with the reason."""
+    """One precision of the ladder: admitted, or refused with the reason, with what was measured of it.
+
+    `agreement` is the share of test images that it gives the same first class as fp32 does.
+    """
 
     admitted: bool
     quality: Quality | None = None
+    agreement: Share | None = None
     reason: str | None = None
 
 
@@ -163,8 +167,7 @@ class ModelStore:
 
         *ladder* is read when the block ends. If the block raises, nothing remains; else the version appears at once.
         """
-        if not _is_name(name):
-            raise ModelNotFound(f"{name!r} is no model name: {NAME_PATTERN}, not ending in {IMAGE_SUFFIX}")
+        require_name(name)
         home = self.root / name
         home.mkdir(parents=True, exist_ok=True)
         with _locked(home):
@@ -180,6 +183,12 @@ class ModelStore:
                 staging.rename(home / str(version))
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
+
+
+def require_name(name: str) -> None:
+    """Raise `ModelNotFound` for what cannot be the name of a model."""
+    if not _is_name(name):
+        raise ModelNotFound(f"{name!r} is no model name: {NAME_PATTERN}, not ending in {IMAGE_SUFFIX}")
 
 
 def _is_name(name: str) -> bool:

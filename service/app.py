@@ -162,5 +162,5 @@ def _description(model: ServedModel) -> dict[str, Any]:
         "provider": loaded.session.placement.provider,
         "nodes": loaded.session.placement.nodes,
         "classes": len(spec.labels),
-        "quality": spec.quality.model_dump(),
+        "quality": None if spec.quality is None else spec.quality.model_dump(),
     }

@@ -148,8 +148,8 @@ def _spec(file: ModelFile, inference: ort.InferenceSession) -> ModelSpec:
     if text is None:
         raise InvalidSpec(f"{file.path}: no spec in the model's metadata ({METADATA_KEY}); it was not exported by us")
     spec = ModelSpec.from_json(text, str(file.path))
-    if (spec.name, spec.version) != (file.name, file.version):
-        raise InvalidSpec(f"{file.path}: its spec speaks of {spec.name} version {spec.version}")
+    if (spec.name, spec.version, spec.precision) != (file.name, file.version, file.precision):
+        raise InvalidSpec(f"{file.path}: its spec speaks of {spec.name} version {spec.version} in {spec.precision}")
     return spec
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import export, fit, summary
+from training.commands import calibrate, export, fit, summary
 
 app = typer.Typer(
     name="python -m training",
@@ -12,6 +12,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("fit", epilog=f"Example: {fit.EXAMPLE}")(fit.fit)
+app.command("calibrate", epilog=f"Example: {calibrate.EXAMPLE}")(calibrate.calibrate)
 app.command("export", epilog=f"Example: {export.EXAMPLE}")(export.export)
 app.command("summary", epilog=f"Example: {summary.EXAMPLE}")(summary.summary)
 

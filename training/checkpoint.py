@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.spec import Geometry, Normalisation, Provenance, first_fault
+from models.spec import Calibration, Geometry, Normalisation, Provenance, first_fault
 from training.errors import InvalidCheckpoint
 from training.nets import build
 from training.network import Network
@@ -33,6 +33,7 @@ class Blueprint(BaseModel):
     seed: int
     git_commit: str | None
     libraries: dict[str, str]
+    calibration: Calibration | None = None  # None until it was tried
 
     @property
     def provenance(self) -> Provenance:
@@ -49,7 +50,11 @@ class Blueprint(BaseModel):
         """Build the network, with fresh weights."""
         geometry = self.geometry
         size = (geometry.height, geometry.width)
-        return Network(self.normalisation, build(self.net, len(self.labels), geometry.channels, size, self.options))
+        net = build(self.net, len(self.labels), geometry.channels, size, self.options)
+        network = Network(self.normalisation, net)
+        if self.calibration is not None:
+            network.temperature = self.calibration.temperature
+        return network
 
 
 def load(path: Path) -> tuple[Blueprint, Network]:

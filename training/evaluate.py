@@ -14,6 +14,7 @@ import torch
 
 from models.postprocess import top_k
 from models.spec import PROFILE_BINS, Geometry, Profile, Quality
+from training import confidence
 from training.data import ClassIds, Files, Pixels, batches
 from training.network import Network
 
@@ -62,7 +63,7 @@ def answer(predict: Predict, files: Files, geometry: Geometry, batch_size: int =
 
 
 def quality(probabilities: Floats, class_ids: ClassIds) -> Quality:
-    """Return the shares of images whose class is the first, and among the first five, of the answers (N, K)."""
+    """Return what answers (N, K) are worth: shares of images whose class is first, or in the first five, and ECE."""
     names = [str(class_id) for class_id in range(probabilities.shape[1])]
     ranked = [[line["class_id"] for line in top_k(row, names, min(5, len(names)))] for row in probabilities]
     pairs = list(zip(ranked, class_ids.tolist(), strict=True))
@@ -70,6 +71,7 @@ def quality(probabilities: Floats, class_ids: ClassIds) -> Quality:
         images=len(pairs),
         top1=sum(ids[0] == truth for ids, truth in pairs) / len(pairs),
         top5=sum(truth in ids for ids, truth in pairs) / len(pairs),
+        ece=confidence.ece(probabilities, class_ids),
     )
 
 

@@ -1,10 +1,10 @@
-"""From a checkpoint to a version in the model store: one ONNX file that carries its spec, and golden images beside it.
+"""From a checkpoint to a version in the model store: an ONNX file that carries its spec, in one precision or several.
 
 Nothing is written unless ONNX Runtime, given the whole test split, answers as PyTorch does. How the checkpoint was
 trained is not known here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,15 @@ import onnx
 import torch
 
 from models.golden import GOLDEN_IMAGES, Golden
-from models.spec import METADATA_KEY, Geometry, ModelSpec, Quality
-from models.store import GOLDEN, PRECISION_FILES, ModelStore, Rung
-from training import checkpoint, data, evaluate
+from models.spec import Geometry, ModelSpec, Precision
+from models.store import ModelStore, require_name
+from training import calibrate, checkpoint, data, evaluate
 from training.errors import ExportRefused
 from training.evaluate import Answers, Floats
+from training.graphs import add_features
 from training.network import Network
+from training.precision.ladder import PRECISIONS, Candidate, Proof, climb
+from training.publish import Exported, publish
 from training.quiet import quiet
 
 OPSET = 18  # what torch's exporter writes without converting; every runtime in use reads it
@@ -25,45 +28,45 @@ TRACED_BATCH = 2  # a batch of 1 would be taken for a constant
 ODD_BATCHES = (1, 2, 7)
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """A version that was put into the store; the quality is that of the model file on the test split."""
-
-    name: str
-    version: int
-    path: Path
-    size_bytes: int
-    quality: Quality
-
-
-def export(path: Path, store: ModelStore, name: str | None = None) -> Exported:
+def export(
+    path: Path,
+    store: ModelStore,
+    name: str | None = None,
+    *,
+    precisions: Iterable[Precision] = PRECISIONS,
+    features: bool = False,
+) -> Exported:
     """Export the checkpoint at *path* as a new version of model *name*, by default that of its net.
 
-    Raises `InvalidCheckpoint`, `ExportRefused`, or `ModelNotFound` for a name that is none; the store is then as it
-    was.
+    fp32 is always written, the other *precisions* if the ladder admits them; a checkpoint that is not calibrated yet
+    is for this export. With *features*, what the classifier sees is a third output. Raises `InvalidCheckpoint`,
+    `ExportRefused`, or `ModelNotFound` for a name that is none; the store is then as it was.
     """
     blueprint, network = checkpoint.load(path)
     name = name or blueprint.net
-    test = data.load(blueprint.dataset).test
-    graph = to_onnx(network, blueprint.geometry)
-    answers = require_parity(network, graph.SerializeToString(), test.files, blueprint.geometry)
-    quality = evaluate.quality(answers.probabilities, test.class_ids)
-    golden = choose_golden(test, answers.logits)
-    with store.put(name, {"fp32": Rung(admitted=True, quality=quality)}) as (folder, version):
-        spec = ModelSpec(
-            name=name,
-            version=version,
-            labels=blueprint.labels,
-            geometry=blueprint.geometry,
-            normalisation=blueprint.normalisation,
-            provenance=blueprint.provenance,
-            quality=quality,
-            profile=evaluate.profile(answers.probabilities),
-        )
-        content = with_spec(graph, spec)
-        (folder / PRECISION_FILES["fp32"]).write_bytes(content)
-        (folder / GOLDEN).write_bytes(golden.to_bytes())
-    return Exported(name, version, store.root / name / str(version) / PRECISION_FILES["fp32"], len(content), quality)
+    require_name(name)
+    if blueprint.calibration is None:
+        calibration = calibrate.measure(blueprint, network)
+        blueprint = blueprint.model_copy(update={"calibration": calibration})
+        network.temperature = calibration.temperature
+    dataset = data.load(blueprint.dataset)
+    model = to_onnx(network, blueprint.geometry)
+    draft = ModelSpec(
+        name=name,
+        version=1,
+        labels=blueprint.labels,
+        geometry=blueprint.geometry,
+        normalisation=blueprint.normalisation,
+        provenance=blueprint.provenance,
+        quality=None,
+        profile=None,
+        calibration=blueprint.calibration,
+        features=add_features(model) if features else None,
+    )
+    answers = require_parity(network, model.SerializeToString(), dataset.test.files, blueprint.geometry)
+    proof = Proof(blueprint.geometry, dataset.train.files, dataset.test)
+    ladder = climb(model, answers, proof, precisions)
+    return publish(store, draft, ladder, choose_golden(dataset.test, ladder))
 
 
 def to_onnx(network: Network, geometry: Geometry) -> onnx.ModelProto:
@@ -90,16 +93,6 @@ def to_onnx(network: Network, geometry: Geometry) -> onnx.ModelProto:
     return model
 
 
-def with_spec(graph: onnx.ModelProto, spec: ModelSpec) -> bytes:
-    """Return the model file: *graph*, checked, with *spec* in its metadata."""
-    model = onnx.ModelProto()
-    model.CopyFrom(graph)
-    onnx.helper.set_model_props(model, {METADATA_KEY: spec.model_dump_json()})
-    onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
-
-
 def require_parity(network: Network, content: bytes, files: data.Files, geometry: Geometry) -> Answers:
     """Return what the ONNX graph answers to *files*, once it is proved that PyTorch's network answers the same.
 
@@ -116,7 +109,7 @@ def require_parity(network: Network, content: bytes, files: data.Files, geometry
     return answers
 
 
-def choose_golden(test: data.Split, logits: Floats) -> Golden:
+def choose_golden(test: data.Split, ladder: Mapping[Precision, Candidate]) -> Golden:
     """Pick test images from the classes in turn: the first of each class, then the second of each, and so on."""
     seen: dict[int, int] = {}
     turns: list[tuple[int, int, int]] = []
@@ -124,8 +117,12 @@ def choose_golden(test: data.Split, logits: Floats) -> Golden:
         turns.append((seen.get(class_id, 0), class_id, index))
         seen[class_id] = seen.get(class_id, 0) + 1
     chosen = [index for _, _, index in sorted(turns)[:GOLDEN_IMAGES]]
-    answers = logits[chosen]
-    return Golden(tuple(test.files[index] for index in chosen), answers.argmax(axis=1), {"fp32": answers})
+    logits: dict[str, Floats] = {
+        precision: candidate.answers.logits[chosen]
+        for precision, candidate in ladder.items()
+        if candidate.answers is not None and candidate.rung.admitted
+    }
+    return Golden(tuple(test.files[index] for index in chosen), logits["fp32"].argmax(axis=1), logits)
 
 
 def _require_same(got: Floats, want: Floats, where: str) -> None:

@@ -39,17 +39,19 @@ class Normalize(nn.Module):
 
 
 class Network(nn.Module):
-    """Normalisation, a net, softmax."""
+    """Normalisation, a net, softmax at a temperature that is 1 until calibration."""
 
     def __init__(self, normalisation: Normalisation, net: nn.Module) -> None:
         super().__init__()
         self.normalize = Normalize(normalisation)
         self.net = net
+        self.temperature = 1.0
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 images (N, H, W, C) to logits (N, K) and probabilities (N, K)."""
         logits = self.net(self.normalize(images))
-        return logits, torch.softmax(logits, dim=1)
+        scaled = logits if self.temperature == 1 else logits / self.temperature
+        return logits, torch.softmax(scaled, dim=1)
 
 
 def measure(images: Iterable[npt.NDArray[np.uint8]]) -> Normalisation:

@@ -40,6 +40,7 @@ def test_checkpoint_model_file_and_http_agree(tmp_path: Path) -> None:
 
     assert by_http == by_file.probabilities.argmax(axis=1).tolist() == by_checkpoint.logits.argmax(axis=1).tolist()
     top1 = float(np.mean(np.array(by_http) == test.class_ids))
+    assert exported.quality is not None
     assert exported.quality.top1 == pytest.approx(top1)
     assert top1 > 0.5  # four epochs are no training, but not chance either
 

@@ -5,8 +5,9 @@ import torch
 
 from models.store import ModelStore
 from training.config import FitConfig
-from training.export import Exported, export
+from training.export import export
 from training.fit import Run, fit
+from training.publish import Exported
 
 torch.set_num_threads(1)  # LeNet is too small to share, and on a busy machine threads wait for each other
 
@@ -27,3 +28,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
 def exported(run: Run, store: ModelStore) -> Exported:
     """The run's best checkpoint, exported as version 1 of lenet."""
     return export(run.best, store)
+
+
+@pytest.fixture(scope="session")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A LeNet that was trained for long enough to be admitted in all precisions."""
+    folder = tmp_path_factory.mktemp("settled")
+    return export(fit(FitConfig(epochs=10), folder / "runs").best, ModelStore(folder / "store"))

@@ -14,11 +14,13 @@ from models.errors import ModelNotFound
 from models.postprocess import top_k
 from models.preprocess import DecodeLimits, preprocess
 from models.spec import METADATA_KEY, ModelSpec
-from models.store import ModelStore
+from models.store import ModelStore, Rung
 from training import checkpoint, data, evaluate, nets
 from training.errors import ExportRefused
-from training.export import Exported, choose_golden, export, require_parity
+from training.export import choose_golden, export, require_parity
 from training.fit import Run
+from training.precision.ladder import Candidate
+from training.publish import Exported
 
 
 class Deceitful(nn.Module):
@@ -43,7 +45,8 @@ def deceitful_checkpoint(run: Run, path: Path, fault: str, monkeypatch: pytest.M
     monkeypatch.setattr(nets, "NETS", {**nets.NETS, "deceitful": deceitful})
     content = torch.load(run.best, weights_only=True)
     weights = {key.replace("network.net.", "network.net.0.net."): value for key, value in content["state_dict"].items()}
-    hparams = {**content["hyper_parameters"], "net": "deceitful"}
+    calibration = {"temperature": 1, "images": 180, "ece_before": 0, "ece_after": 0}
+    hparams = {**content["hyper_parameters"], "net": "deceitful", "calibration": calibration}
     torch.save({"hyper_parameters": hparams, "state_dict": weights}, path)
     return path
 
@@ -82,6 +85,7 @@ def test_a_model_file_is_one_file_that_names_no_path(exported: Exported) -> None
     assert sorted(path.name for path in exported.path.parent.iterdir()) == [
         "golden.npz",
         "manifest.json",
+        "model.fp16.onnx",
         "model.onnx",
     ]
     assert exported.size_bytes == len(content) < 300_000
@@ -101,6 +105,7 @@ def test_the_spec_agrees_with_folder_manifest_and_checkpoint(run: Run, store: Mo
         blueprint.provenance,
     )
     assert spec.quality == exported.quality == store.manifest("lenet", 1).ladder["fp32"].quality
+    assert spec.profile is not None
     assert sum(spec.profile.classes) == pytest.approx(1)
     assert sum(spec.profile.confidence) == pytest.approx(1)
 
@@ -208,8 +213,9 @@ def test_a_small_test_split_gives_as_many_golden_images() -> None:
     """The classes take turns until there are none left."""
     test = data.Split([b"a", b"b", b"c", b"d"], np.array([1, 1, 1, 0]))
     logits = np.eye(4, 2, dtype=np.float32)
+    candidate = Candidate(Rung(admitted=True), answers=evaluate.Answers(logits, logits))
 
-    golden = choose_golden(test, logits)
+    golden = choose_golden(test, {"fp32": candidate})
 
     assert golden.files == (b"d", b"a", b"b", b"c")
     np.testing.assert_array_equal(golden.logits["fp32"], logits[[3, 0, 1, 2]])

@@ -126,6 +126,7 @@ def fit(
     Ctrl-C saves and says how to go on.
     """
     started = time.perf_counter()
+    from training.calibrate import calibrate
     from training.export import export as export_checkpoint
     from training.fit import fit as fit_net
     from training.fitting.folder import to_resume
@@ -140,6 +141,7 @@ def fit(
         if not export:
             typer.echo(f"{run.best}: validation top-1 {run.validation_top1:.2%}")
             return
+        calibrate(run.best)
         exported = export_checkpoint(run.best, ModelStore(store), name)
     origin = {"checkpoint": str(run.best), "validation top-1": f"{run.validation_top1:.2%}"}
     report_export(exported, origin, time.perf_counter() - started)

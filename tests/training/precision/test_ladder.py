@@ -1,0 +1,126 @@
+"""training/precision/ladder.py: what is admitted, what is refused, and what stands in the store then."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.store import ModelStore
+from tests.training.test_export import spec_of
+from training import checkpoint, data, evaluate
+from training.evaluate import Answers
+from training.export import export, to_onnx
+from training.fit import Run
+from training.precision.ladder import Proof, climb, judge
+from training.publish import Exported
+
+
+def answering(class_ids: list[int], classes: int = 3) -> Answers:
+    """Answers with these classes first."""
+    first = np.eye(classes, dtype=np.float32)[class_ids]
+    return Answers(first, first)
+
+
+def flipped(count: int, total: int = 1000) -> Answers:
+    """All of class 0 but the first *count*."""
+    return answering([1] * count + [0] * (total - count))
+
+
+@pytest.mark.parametrize(
+    ("total", "wrong", "admitted"),
+    [(1000, 0, True), (1000, 5, True), (1000, 6, False), (200, 1, True), (200, 2, False)],
+)
+def test_half_a_point_or_one_image_may_be_lost(total: int, wrong: int, admitted: bool) -> None:
+    """Whichever is larger; the reason counts the images."""
+    truth = np.zeros(total, np.int64)
+
+    rung = judge(flipped(wrong, total), flipped(0, total), truth)
+
+    assert rung.admitted is admitted
+    if not admitted:
+        assert rung.reason is not None
+        assert f"({wrong} of {total} test images), more than 0.5% or one" in rung.reason
+    assert rung.quality is not None
+    assert rung.quality.top1 == 1 - wrong / total
+
+
+def test_agreement_is_asked_for_even_where_nothing_is_lost() -> None:
+    """As many right as before, but others."""
+    truth = np.array([0] * 500 + [1] * 500)
+    rung = judge(answering([1] * 6 + [0] * 494 + [1] * 500), answering([0] * 500 + [0] * 6 + [1] * 494), truth)
+
+    assert not rung.admitted
+    assert rung.reason == "agrees with fp32 on 98.80% of 1000 test images, less than 99%"
+    assert rung.agreement == pytest.approx(0.988)
+
+
+def test_a_better_one_is_admitted() -> None:
+    """The gate is against loss."""
+    assert judge(flipped(0), flipped(9), np.zeros(1000, np.int64)).admitted
+
+
+def test_answers_that_are_not_finite_are_refused() -> None:
+    """As of weights that half precision cannot hold."""
+    broken = Answers(np.full((300, 3), np.nan, np.float32), np.full((300, 3), np.nan, np.float32))
+
+    rung = judge(broken, flipped(0, 300), np.zeros(300, np.int64))
+
+    assert (rung.admitted, rung.reason) == (False, "its answers are not all finite")
+
+
+def test_a_small_test_split_proves_nothing(run: Run) -> None:
+    """Below 200 images nothing is even made."""
+    blueprint, network = checkpoint.load(run.best)
+    digits = data.load("digits")
+    few = data.Split(digits.test.files[:199], digits.test.class_ids[:199])
+    model = to_onnx(network, blueprint.geometry)
+    answers = evaluate.answer(evaluate.of_network(network), few.files, blueprint.geometry)
+
+    ladder = climb(model, answers, Proof(blueprint.geometry, digits.train.files, few))
+
+    assert ladder["fp32"].rung.admitted
+    for precision in ("fp16", "int8"):
+        assert ladder[precision].model is None
+        assert ladder[precision].rung.reason == "199 test images prove nothing; at least 200 are needed"
+
+
+def test_a_trained_network_is_admitted_in_one_precision_and_refused_in_another(
+    exported: Exported, store: ModelStore
+) -> None:
+    """Two epochs leave classes so close together that 8 bits change more than 1% of the answers."""
+    ladder = store.manifest("lenet", exported.version).ladder
+
+    assert ladder["fp16"].admitted
+    assert ladder["fp16"].agreement == 1
+    assert not ladder["int8"].admitted
+    assert ladder["int8"].reason is not None
+    assert "agrees with fp32 on 98." in ladder["int8"].reason
+    assert not (exported.path.parent / "model.int8.onnx").exists()
+
+
+def test_each_precision_is_a_complete_model_file(settled: Exported) -> None:
+    """With its own spec, its own measured quality and its own golden answers."""
+    store = ModelStore(settled.path.parents[2])
+    test = data.load("digits").test
+    for precision in ("fp32", "fp16", "int8"):
+        file = store.read(settled.name, settled.version, precision)
+        spec = spec_of(file.path)
+        predict = evaluate.of_model_file(file.data)
+        rung = store.manifest(settled.name, settled.version).ladder[precision]
+
+        assert spec.precision == precision
+        assert spec.quality == rung.quality
+        top1 = (
+            evaluate.answer(predict, test.files, spec.geometry).probabilities.argmax(axis=1) == test.class_ids
+        ).mean()
+        assert spec.quality is not None
+        assert spec.quality.top1 == pytest.approx(top1)
+        logits = evaluate.answer(predict, file.golden.files, spec.geometry).logits
+        assert file.golden.mismatch(precision, logits) is None
+
+
+def test_only_what_was_asked_for_is_made(run: Run, tmp_path: Path) -> None:
+    """fp32 always is."""
+    exported = export(run.best, ModelStore(tmp_path), precisions=["fp16"])
+
+    assert list(exported.ladder) == ["fp32", "fp16"]

@@ -1,0 +1,107 @@
+"""The precision ladder: each precision below fp32 is made, measured on the test split, and admitted or refused.
+
+How a precision is made is half.py's and quantize.py's; where it goes to is export.py's.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from models.spec import Geometry, Precision, Quality
+from models.store import Rung
+from training import confidence, data, evaluate
+from training.data import ClassIds
+from training.evaluate import Answers
+from training.precision import half, quantize
+
+MIN_TEST_IMAGES = 200  # fewer prove nothing: 0.5 points of them are less than one image
+MAX_TOP1_LOSS = 0.005  # or one image, whichever is more
+MIN_AGREEMENT = 0.99
+CALIBRATION_IMAGES, CALIBRATION_BATCH = 256, 16
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One precision: the verdict, and, if it was made, the graph with its answers to the test split."""
+
+    rung: Rung
+    model: onnx.ModelProto | None = None
+    answers: Answers | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the precisions are made from and judged by: training images to calibrate on, and the test split."""
+
+    geometry: Geometry
+    train: data.Files
+    test: data.Split
+
+
+def climb(
+    model: onnx.ModelProto, fp32: Answers, proof: Proof, precisions: Iterable[Precision] = PRECISIONS
+) -> dict[Precision, Candidate]:
+    """Return fp32, which is always admitted, and each of the other *precisions* with its verdict."""
+    ladder: dict[Precision, Candidate] = {
+        "fp32": Candidate(Rung(admitted=True, quality=measured(fp32, proof.test.class_ids)), model, fp32)
+    }
+    for precision in PRECISIONS:
+        if precision in precisions and precision in _MAKERS:
+            ladder[precision] = _attempt(model, _MAKERS[precision], fp32, proof)
+    return ladder
+
+
+def measured(answers: Answers, class_ids: ClassIds) -> Quality:
+    """Return the quality of answers, with the calibration error that they would have at a temperature of 1."""
+    uncalibrated = confidence.ece(confidence.softmax(answers.logits, 1), class_ids)
+    return evaluate.quality(answers.probabilities, class_ids).model_copy(update={"ece_uncalibrated": uncalibrated})
+
+
+def judge(answers: Answers, fp32: Answers, class_ids: ClassIds) -> Rung:
+    """Admit or refuse a precision by its *answers* to the test split beside those of *fp32*."""
+    if not (np.isfinite(answers.logits).all() and np.isfinite(answers.probabilities).all()):
+        return Rung(admitted=False, reason="its answers are not all finite")
+    count = len(class_ids)
+    first, first_fp32 = answers.probabilities.argmax(axis=1), fp32.probabilities.argmax(axis=1)
+    lost = int((first_fp32 == class_ids).sum()) - int((first == class_ids).sum())
+    agreement = float((first == first_fp32).mean())
+    reason = None
+    if lost > max(MAX_TOP1_LOSS * count, 1):
+        reason = (
+            f"top-1 falls by {lost / count:.2%} ({lost} of {count} test images), more than {MAX_TOP1_LOSS:.1%} or one"
+        )
+    elif agreement < MIN_AGREEMENT:
+        reason = f"agrees with fp32 on {agreement:.2%} of {count} test images, less than {MIN_AGREEMENT:.0%}"
+    return Rung(admitted=reason is None, quality=measured(answers, class_ids), agreement=agreement, reason=reason)
+
+
+def _attempt(model: onnx.ModelProto, make: "_Maker", fp32: Answers, proof: Proof) -> Candidate:
+    count = len(proof.test.files)
+    if count < MIN_TEST_IMAGES:
+        reason = f"{count} test images prove nothing; at least {MIN_TEST_IMAGES} are needed"
+        return Candidate(Rung(admitted=False, reason=reason))
+    try:
+        made = make(model, proof)
+        answers = evaluate.answer(evaluate.of_model_file(made.SerializeToString()), proof.test.files, proof.geometry)
+    except Exception as error:  # the converters raise anything on graphs they do not know; fp32 does not depend on them
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return Candidate(Rung(admitted=False, reason=f"could not be made: {line}"))
+    return Candidate(judge(answers, fp32, proof.test.class_ids), made, answers)
+
+
+def _int8(model: onnx.ModelProto, proof: Proof) -> onnx.ModelProto:
+    return quantize.to_int8(model, _calibration_batches(proof))
+
+
+def _calibration_batches(proof: Proof) -> Iterator[data.Pixels]:
+    """Prepare training images, taken at even distances, as the service prepares what it gets."""
+    chosen = np.linspace(0, len(proof.train) - 1, min(CALIBRATION_IMAGES, len(proof.train))).astype(int).tolist()
+    return data.batches([proof.train[index] for index in chosen], proof.geometry, CALIBRATION_BATCH)
+
+
+_Maker = Callable[[onnx.ModelProto, Proof], onnx.ModelProto]
+_MAKERS: Mapping[Precision, _Maker] = {"fp16": lambda model, _proof: half.to_fp16(model), "int8": _int8}
