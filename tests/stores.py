@@ -89,9 +89,13 @@ def put_version(
     ladder: dict[Precision, Rung] = {precision: Rung(admitted=True) for precision in precisions}
     with ModelStore(root).put(name, ladder) as (folder, version):
         own = make_spec(name=name, version=version, **(spec or {}))
-        content = make_model(own, version if favourite is None else favourite, **model)
-        contents = dict.fromkeys(precisions, content)
-        for precision in precisions:
+        contents = {
+            precision: make_model(
+                own.model_copy(update={"precision": precision}), version if favourite is None else favourite, **model
+            )
+            for precision in precisions
+        }
+        for precision, content in contents.items():
             (folder / PRECISION_FILES[precision]).write_bytes(content)
         (folder / GOLDEN).write_bytes(golden_of(own, contents).to_bytes())
     return version
