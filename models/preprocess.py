@@ -6,40 +6,20 @@ limits, `decode` reads the pixels, `fit` crops and resizes. `preprocess` is all 
 """
 
 import io
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from models import png
+from models import exif, header, png
 from models.errors import ImageFormatNotAllowed, ImageTooLarge, InvalidImage, TruncatedImage
 from models.spec import Geometry
 
 DEFAULT_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 OPTIONAL_FORMATS = frozenset({"BMP", "GIF"})  # of a GIF, the first frame
 
-# Leading bytes of the formats that can be allowed, then of those that are only recognised, to be refused by name.
-_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"8BPS", "PSD"),
-    (b"%PDF", "PDF"),
-    (b"%!PS", "EPS"),
-    (b"\xc5\xd0\xd3\xc6", "EPS"),
-    (b"\0\0\1\0", "ICO"),
-    (b"SIMPLE  =", "FITS"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"<svg", "SVG"),
-)
-
-_EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {  # orientation → what undoes it (EXIF 2.32, section 4.6.4)
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -56,6 +36,9 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 # Our own limits are checked on the header before a pixel is decoded; Pillow's second opinion would be a warning.
 Image.MAX_IMAGE_PIXELS = None
+PngImagePlugin.MAX_TEXT_MEMORY = 4 * 2**20  # bytes of text in a PNG, unpacked; none of it is used
+# Pillow warns of every oddity of a file, and Python remembers each warning for ever
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,44 +51,39 @@ class DecodeLimits:
     max_side_px: int = 32_768  # a strip of one pixel's width is no photograph either
 
 
-def sniff(data: bytes) -> str | None:
-    """Return the format that the leading bytes of *data* declare, or None if they are no known image format."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[4:8] == b"ftyp":
-        return "AVIF or HEIF"
-    for signature, name in _SIGNATURES:
-        if data.startswith(signature):
-            return name
-    return None
-
-
-def open_image(data: bytes, geometry: Geometry, limits: DecodeLimits) -> Image.Image:
-    """Read the header of an image file and refuse what must not be decoded; no pixel is, but of the tiniest PNGs.
+def examine(data: bytes, geometry: Geometry, limits: DecodeLimits) -> int:
+    """Return how many pixels an image file will be decoded to, as its header has it, and refuse what must not be.
 
     Raises `InvalidImage`, `ImageFormatNotAllowed` or `ImageTooLarge`.
     """
-    name = sniff(data)
-    if name is None:
-        raise InvalidImage(f"not an image: {len(data)} bytes that start as no known image format")
-    if name not in limits.formats:
-        raise ImageFormatNotAllowed(f"{name} is not accepted; accepted are {', '.join(sorted(limits.formats))}")
-    if name == "WEBP":  # Pillow creates WebP's decoder, with its canvas, on opening
-        _check_size(*_webp_size(data), limits.max_pixels, limits)
-    tiny = png.read(data) if name == "PNG" else None
+    return _examine(data, geometry, limits)[1]
+
+
+def open_image(data: bytes, geometry: Geometry, limits: DecodeLimits) -> Image.Image:
+    """Refuse what must not be decoded and open the rest; no pixel is decoded, but of the tiniest PNGs.
+
+    Raises `InvalidImage`, `ImageFormatNotAllowed` or `ImageTooLarge`.
+    """
+    tiny = open_tiny(data, limits)
     if tiny is not None:
-        _check_size(*tiny.size, limits.max_pixels, limits)
         return tiny
+    head, _ = _examine(data, geometry, limits)
     try:
-        image = Image.open(io.BytesIO(data), formats=(name,))
+        image = Image.open(io.BytesIO(data), formats=(head.format,))
+    except MemoryError:  # which says nothing of the image
+        raise
     except Exception as error:  # hostile bytes make Pillow's parsers raise almost anything
-        raise InvalidImage(f"not a readable {name} file") from error
-    width, height = image.size
-    if geometry.jpeg_draft and name == "JPEG" and "progressive" not in image.info:
-        _check_size(width, height, limits.max_draft_pixels, limits)
-        scale = draft_scale(width, height, geometry)
-        width, height = -(-width // scale), -(-height // scale)  # libjpeg rounds up
-    _check_size(width, height, limits.max_pixels, limits)
+        raise TruncatedImage(f"{head.format} image is truncated or damaged") from error
+    if image.size != (head.width, head.height):  # a frame that is larger than a GIF's screen
+        _decoded_pixels(header.Header(head.format, *image.size), geometry, limits)
+    return image
+
+
+def open_tiny(data: bytes, limits: DecodeLimits) -> Image.Image | None:
+    """Return the decoded image of a tiny plain PNG, None if it is anything else."""
+    image = png.read(data)
+    if image is not None:
+        _check_size(*image.size, limits.max_pixels, limits)
     return image
 
 
@@ -119,10 +97,12 @@ def decode(image: Image.Image, geometry: Geometry) -> Image.Image:
             scale = draft_scale(*image.size, geometry)
             image.draft(None, (image.width // scale, image.height // scale))
         image.load()
+    except MemoryError:
+        raise
     except Exception as error:  # as above
         raise TruncatedImage(f"{image.format} image is truncated or damaged") from error
     flat = _flatten(image, geometry.background)
-    turn = _UPRIGHT.get(_orientation(image))
+    turn = _UPRIGHT.get(exif.orientation(image.info.get("exif", b"")))
     return flat if turn is None else flat.transpose(turn)
 
 
@@ -203,34 +183,31 @@ def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Imag
     if image.mode.startswith("I"):  # 16 bits a sample: the upper 8
         return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
         flat = Image.new("RGB", image.size, background)
         flat.paste(layer, mask=layer.getchannel("A"))
         return flat
     return image.convert("L" if image.mode in ("1", "F") else "RGB")
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 where there is none or none that can be read."""
-    if "exif" not in image.info:
-        return 1
-    try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # damaged EXIF is no reason to refuse good pixels
-        return 1
+def _examine(data: bytes, geometry: Geometry, limits: DecodeLimits) -> tuple[header.Header, int]:
+    name = header.sniff(data)
+    if name is None:
+        raise InvalidImage(f"not an image: {len(data)} bytes that start as no known image format")
+    if name not in limits.formats:
+        raise ImageFormatNotAllowed(f"{name} is not accepted; accepted are {', '.join(sorted(limits.formats))}")
+    head = header.read(data, name)
+    return head, _decoded_pixels(head, geometry, limits)
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Return width and height from a WebP header (RFC 9649, sections 2.5 to 2.7); (0, 0) if it is cut short."""
-    head, kind = data[12:30], data[12:16]
-    if len(head) < 18:
-        return 0, 0
-    if kind == b"VP8X":
-        return 1 + int.from_bytes(head[12:15], "little"), 1 + int.from_bytes(head[15:18], "little")
-    if kind == b"VP8L":
-        bits = int.from_bytes(head[9:13], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    return int.from_bytes(head[14:16], "little") & 0x3FFF, int.from_bytes(head[16:18], "little") & 0x3FFF
+def _decoded_pixels(head: header.Header, geometry: Geometry, limits: DecodeLimits) -> int:
+    width, height = head.width, head.height
+    if geometry.jpeg_draft and head.format == "JPEG" and not head.progressive:
+        _check_size(width, height, limits.max_draft_pixels, limits)
+        scale = draft_scale(width, height, geometry)
+        width, height = -(-width // scale), -(-height // scale)  # libjpeg rounds up
+    _check_size(width, height, limits.max_pixels, limits)
+    return width * height
 
 
 def _check_size(width: int, height: int, max_pixels: int, limits: DecodeLimits) -> None:

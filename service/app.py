@@ -19,6 +19,7 @@ from service.settings import Settings
 from service.ui.pages import Pages
 
 DEFAULT_TOP_K = 5
+_RESTART_S = 15  # BentoML looks for dead workers every ten seconds
 _PARAMETERS = ("model", "version", "precision", "top_k")
 _MAX_VERSION = 10**9
 # what clients declare for a raw body; the bytes decide what it is. The form type is curl's for --data-binary.
@@ -31,12 +32,18 @@ class App:
     """The handlers of one worker, and *more* routes. *phase* says what it is busy with while not ready, else None."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, phase: Callable[[], str | None], more: Sequence[Route] = ()
+        self,
+        engine: Engine,
+        settings: Settings,
+        phase: Callable[[], str | None],
+        live: Callable[[], bool],
+        more: Sequence[Route] = (),
     ) -> None:
         self._engine = engine
         self._catalog = engine.catalog
         self._settings = settings
         self._phase = phase
+        self._live = live
         self.routes: tuple[Route, ...] = (
             Route("/v1/classify", {"POST": self.classify}, takes_body=True, role="classify"),
             Route("/v1/models", {"GET": self.models}, role="classify"),
@@ -119,7 +126,9 @@ class App:
         return {**_description(lineup.active), "state": "READY", **canary, "versions": versions}
 
     async def livez(self, request: Request) -> Response:
-        """GET /livez: the event loop turns."""
+        """GET /livez: the event loop turns and no device is stuck; else this worker is about to end itself."""
+        if not self._live():
+            raise NotReady("stuck: this worker is about to end", retry_after_s=_RESTART_S)
         return Response(b'{"live":true}')
 
     async def readyz(self, request: Request) -> Response:

@@ -13,49 +13,27 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from service.admission import Claim, Room, RoomLimits
 from service.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
 from service.lanes import Entry, Image, Lanes
 from service.observer import Observer
+from service.outputs import Answer, Outputs
 
 logger = logging.getLogger("convserve.batcher")
-Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """What a model gives for N images: `logits` and `probabilities`, both (N, K)."""
+class _Outcome(NamedTuple):
+    """What a batch came to, the rows that have no answer, and from when to when it ran."""
 
-    logits: Floats
-    probabilities: Floats
-
-
-class Answer(NamedTuple):
-    """What one image got: a row of its batch's outputs, and where its time went."""
-
-    outputs: Outputs
-    row: int
-    queue_s: float
-    inference_s: float
-
-    @property
-    def logits(self) -> Floats:
-        """Logits (K,)."""
-        row: Floats = self.outputs.logits[self.row]
-        return row
-
-    @property
-    def probabilities(self) -> Floats:
-        """Probabilities (K,)."""
-        row: Floats = self.outputs.probabilities[self.row]
-        return row
+    outputs: Outputs | Exception
+    unusable: frozenset[int]
+    started: float
+    ended: float
 
 
 class Batcher:
@@ -83,6 +61,8 @@ class Batcher:
         self._gathers = gathers
         self._queue = Lanes()
         self._running: list[Entry] = []
+        self.busy_since: float | None = None  # when the batch began that the device's thread runs
+        self.failed_in_row = 0  # batches without one usable answer
         self._turn: asyncio.Handle | None = None  # the next call of _dispatch, if one is due
         self._stopping = False
         self._expiry: asyncio.TimerHandle | None = None
@@ -126,9 +106,11 @@ class Batcher:
         self._idle.clear()
         self._observer.depth(self._room.waiting)
 
-    def release(self, images: int, claim: Claim) -> None:
-        """Give back reservations for images that turned out to be none."""
+    def release(self, images: int, claim: Claim, *, abandoned: bool = False) -> None:
+        """Give back reservations for images that turned out to be none, or that nobody waits for any more."""
         self._room.leave(images, claim)
+        for _ in range(images if abandoned else 0):
+            self._observer.abandoned("decode")
         self._observer.depth(self._room.waiting)
         self._note_idle()
         if self._gathers and self._turn is not None and not self._decoding():
@@ -186,9 +168,10 @@ class Batcher:
         if not self._running:
             self._note_idle()
         elif self._in_loop:
-            self._finish(self._running, *self._run_batch(self._running))
+            self._finish(self._running, self._run_batch(self._running))
         else:
             self._room.begin(len(self._running))
+            self.busy_since = perf_counter()
             self._batches.put(self._running)
 
     def _wait_s(self) -> float:
@@ -209,42 +192,56 @@ class Batcher:
     def _work(self) -> None:
         """Run batches until told to end; the device's thread."""
         while (batch := self._batches.get()) is not None:
-            self._loop.call_soon_threadsafe(self._finish, batch, *self._run_batch(batch))
+            self._loop.call_soon_threadsafe(self._finish, batch, self._run_batch(batch))
 
-    def _run_batch(self, batch: list[Entry]) -> tuple[Outputs | Exception, float, float]:
-        """Return what the model gives for a batch, and from when to when it ran."""
+    def _run_batch(self, batch: list[Entry]) -> _Outcome:
         started = perf_counter()
         try:
             images = np.concatenate([entry.image for entry in batch])  # (N·H, W, C), cheaper than stacking
             images = images.reshape(len(batch), *batch[0].image.shape)  # (N, H, W, C)
-            return self._run(images), started, perf_counter()
+            outputs = self._run(images)
+            ended = perf_counter()
+            return _Outcome(outputs, outputs.unusable(), started, ended)
         except Exception as error:  # whatever the runtime raises must reach the entries of this batch
-            return error, started, perf_counter()
+            return _Outcome(error, frozenset(range(len(batch))), started, perf_counter())
 
-    def _finish(self, batch: list[Entry], outcome: Outputs | Exception, started: float, ended: float) -> None:
-        self._running = []
-        if not isinstance(outcome, Exception):
-            self._room.end(len(batch), ended - started)
+    def _finish(self, batch: list[Entry], outcome: _Outcome) -> None:
+        self._running, self.busy_since = [], None
+        unusable, outputs = outcome.unusable, outcome.outputs
+        if not isinstance(outputs, Exception):
+            self._room.end(len(batch), outcome.ended - outcome.started)
         if not self._in_loop:
             self._dispatch()  # the device first, then those who wait
         elif self._queue:
             self._turn = self._loop.call_soon(self._dispatch)  # after what has arrived meanwhile
-        if isinstance(outcome, Exception):
-            logger.error("a batch of %d images failed", len(batch), exc_info=outcome)
-            self._observer.failed(len(batch))
-            for entry in batch:
-                if not entry.future.done():
-                    entry.future.set_exception(InferenceFailed("inference failed"))
-        else:
-            inference_s = ended - started
-            self._observer.batch(len(batch), inference_s)
-            for i, entry in enumerate(batch):
-                if not entry.future.done():
-                    queue_s = started - entry.enqueued_at
-                    entry.future.set_result(Answer(outcome, i, queue_s, inference_s))
-                elif entry.future.cancelled():
-                    self._observer.abandoned("inference")
+        inference_s = outcome.ended - outcome.started
+        if unusable:
+            self._note_failure(batch, outcome)
+        if isinstance(outputs, Exception):
+            self._note_idle()
+            return
+        if len(unusable) < len(batch):
+            self.failed_in_row = 0
+            self._observer.batch(len(batch) - len(unusable), inference_s)
+        for i, entry in enumerate(batch):
+            if not entry.future.done():
+                entry.future.set_result(Answer(outputs, i, outcome.started - entry.enqueued_at, inference_s))
+            elif entry.future.cancelled():
+                self._observer.abandoned("inference")
         self._note_idle()
+
+    def _note_failure(self, batch: list[Entry], outcome: _Outcome) -> None:
+        """Log what has failed and tell exactly those who asked for it."""
+        unusable = outcome.unusable
+        if isinstance(outcome.outputs, Exception):
+            logger.error("a batch of %d images failed", len(batch), exc_info=outcome.outputs)
+        else:
+            logger.error("no finite numbers for %d of a batch of %d images", len(unusable), len(batch))
+        self.failed_in_row += len(unusable) == len(batch)
+        self._observer.failed(len(unusable))
+        for i in unusable:
+            if not batch[i].future.done():
+                batch[i].future.set_exception(InferenceFailed("inference failed"))
 
     def _expire_at(self, deadline: float) -> None:
         if self._expiry is not None:

@@ -2,24 +2,22 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from models.errors import ModelError
 from models.postprocess import Prediction, top_k
-from models.preprocess import DecodeLimits, decode, fit, open_image
 from models.spec import Geometry
 from service.admission import Claim
-from service.batcher import Answer
+from service.batcher import Batcher
 from service.catalog import Catalog, ServedModel
+from service.decoder import Decoded, Decoder, finished
 from service.errors import RequestError
+from service.outputs import Answer
 
-TINY_PIXELS = 16_384  # 128 × 128: decoded sooner than handed to another thread
 Refusal = ModelError | RequestError
 Pixels = npt.NDArray[np.uint8]
 
@@ -46,17 +44,19 @@ class Classified(NamedTuple):
 class Engine:
     """Everything that one worker classifies with."""
 
-    def __init__(self, limits: DecodeLimits, decode_threads: int) -> None:
-        self._limits = limits
-        self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
         self.catalog = Catalog()
         self.find = self.catalog.find
 
+    def models(self) -> list[ServedModel]:
+        """Return everything that is loaded; safe in any thread."""
+        return [model for lineup in list(self.catalog.lineups.values()) for model in list(lineup.versions.values())]
+
     async def stop(self, timeout_s: float) -> None:
         """Answer what was admitted, refuse the rest."""
-        models = [model for lineup in self.catalog.lineups.values() for model in lineup.versions.values()]
-        await asyncio.gather(*(model.batcher.stop(timeout_s) for model in models))
-        self._pool.shutdown(wait=False)
+        await asyncio.gather(*(model.batcher.stop(timeout_s) for model in self.models()))
+        self._decoder.stop()
 
     async def classify(self, files: Sequence[bytes], model: ServedModel, k: int, claim: Claim) -> Classified:
         """Classify image files; a bad one gets its own refusal and leaves its neighbours alone.
@@ -74,55 +74,72 @@ class Engine:
     async def answer(self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim) -> Answered:
         """Infer images, either files or already prepared as one array (N, H, W, C).
 
-        Raises `Overloaded`, `ClientLimit` or `NotReady` before any work is done when there is no room for all of them.
+        Raises `Overloaded`, `ClientLimit` or `NotReady` before any work is done when there is no room for all of them,
+        `ImageTooLarge` when they have too many pixels together.
         """
-        batcher, geometry = model.batcher, model.spec.geometry
-        batcher.reserve(len(images), claim)
-        reserved = len(images)
-        waiting: list[asyncio.Future[Answer] | Refusal] = []
+        geometry = model.spec.geometry
+        if not isinstance(images, np.ndarray):
+            self._decoder.check(images, geometry)
+        places = _Places(model.batcher, claim, len(images))
         started = perf_counter()
         try:
-            for image in (
-                images if isinstance(images, np.ndarray) else [self._decode(data, geometry) for data in images]
-            ):
-                decoded = await image if isinstance(image, asyncio.Future) else image
-                reserved -= 1
-                if isinstance(decoded, ModelError):
-                    batcher.release(1, claim)
-                    waiting.append(decoded)
-                else:
-                    waiting.append(batcher.submit(decoded, claim))
+            if isinstance(images, np.ndarray):
+                for image in images:
+                    places.fill(image)
+            else:
+                for decoding in places.decode(self._decoder, images, geometry):
+                    if isinstance(decoding, asyncio.Future):
+                        places.fill(await finished(decoding, claim.deadline))
+                    else:
+                        places.fill(decoding)
             decode_s = perf_counter() - started
-            results: list[Answer | Refusal] = []
-            queue_s = inference_s = 0.0
-            for pending in waiting:
-                answer = await _outcome(pending) if isinstance(pending, asyncio.Future) else pending
-                results.append(answer)
-                if isinstance(answer, Answer):
-                    queue_s, inference_s = max(queue_s, answer.queue_s), max(inference_s, answer.inference_s)
-        except asyncio.CancelledError:  # nobody waits for any of them any more
-            if reserved:
-                batcher.release(reserved, claim)
-            batcher.abandon([pending for pending in waiting if isinstance(pending, asyncio.Future)])
+            results = [await _outcome(one) if isinstance(one, asyncio.Future) else one for one in places.waiting]
+        except BaseException:  # the client is gone, or we failed
+            places.give_up()
             raise
+        answers = [result for result in results if isinstance(result, Answer)]
+        queue_s = max((answer.queue_s for answer in answers), default=0.0)
+        inference_s = max((answer.inference_s for answer in answers), default=0.0)
         return Answered(results, decode_s, queue_s, inference_s)
 
-    def _decode(self, data: bytes, geometry: Geometry) -> Pixels | ModelError | asyncio.Future[Pixels | ModelError]:
-        """Decode an image file to (H, W, C): a tiny one here and now, another in the pool."""
-        try:
-            image = open_image(data, geometry, self._limits)
-            if image.width * image.height <= TINY_PIXELS:
-                return fit(decode(image, geometry), geometry)
-        except ModelError as error:
-            return error
-        return asyncio.get_running_loop().run_in_executor(self._pool, _decode_opened, image, geometry)
 
+class _Places:
+    """The places before a device that the images of one request take, from admission on."""
 
-def _decode_opened(image: Image.Image, geometry: Geometry) -> Pixels | ModelError:
-    try:
-        return fit(decode(image, geometry), geometry)
-    except ModelError as error:
-        return error
+    __slots__ = ("_batcher", "_claim", "_decoding", "_reserved", "waiting")
+
+    def __init__(self, batcher: Batcher, claim: Claim, images: int) -> None:
+        batcher.reserve(images, claim)
+        self._batcher = batcher
+        self._claim = claim
+        self._reserved = images  # not filled yet
+        self._decoding: list[Decoded | asyncio.Future[Decoded]] = []
+        self.waiting: list[asyncio.Future[Answer] | Refusal] = []
+
+    def decode(
+        self, decoder: Decoder, files: Sequence[bytes], geometry: Geometry
+    ) -> list[Decoded | asyncio.Future[Decoded]]:
+        """Begin to decode; each image is then to be filled in."""
+        self._decoding = [decoder.begin(data, geometry, self._claim.deadline) for data in files]
+        return self._decoding
+
+    def fill(self, decoded: Decoded) -> None:
+        """Queue the next image, or give its place back if it is none."""
+        self._reserved -= 1
+        if isinstance(decoded, Exception):
+            self._batcher.release(1, self._claim)
+            self.waiting.append(decoded)
+        else:
+            self.waiting.append(self._batcher.submit(decoded, self._claim))
+
+    def give_up(self) -> None:
+        """Give every place back: nobody waits any more, and nothing that has not begun shall be run."""
+        for decoding in self._decoding:
+            if isinstance(decoding, asyncio.Future):
+                decoding.cancel()
+        if self._reserved:
+            self._batcher.release(self._reserved, self._claim, abandoned=True)
+        self._batcher.abandon([pending for pending in self.waiting if isinstance(pending, asyncio.Future)])
 
 
 async def _outcome(future: asyncio.Future[Answer]) -> Answer | RequestError:

@@ -6,6 +6,7 @@ JSON, and counts. It knows nothing of images or models beyond their errors' code
 
 import logging
 import os
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from time import perf_counter
@@ -21,6 +22,7 @@ from service.body import Body, ClientDisconnected
 from service.client import Clients
 from service.errors import CLOSES_CONNECTION, STATUS, Forbidden, RequestError
 from service.http import OTHER, Request, Response, Route, Router, handler_of
+from service.logs import Refusals, log_access
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -48,6 +50,8 @@ class Guard:
         self._clients = Clients(settings.trusted_proxies)
         self._draining = draining
         self._ids = _random_ids()
+        self._refusals = Refusals()
+        self._access_log = settings.access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -86,6 +90,7 @@ class Guard:
                 )
             except (ModelError, RequestError) as error:
                 self._metrics.reject(error.code)
+                self._refusals.note(error.code, client=key or self._clients.of(scope), request_id=request_id)
                 response = error_response(error, request_id)
                 closes = error.code in CLOSES_CONNECTION
             except ClientDisconnected:
@@ -100,6 +105,10 @@ class Guard:
         finally:
             self._metrics.in_flight.add(-1)
         self._metrics.request(template, scope["method"], response.status, ended - started)
+        if self._access_log and random.random() < self._access_log:  # noqa: S311 (no secret)
+            client = key or self._clients.of(scope)
+            took_s = ended - started
+            log_access(scope, template, request_id, status=response.status, duration_s=took_s, client=client)
         if role == "admin":
             audit(key, scope, response.status, request_id)
         if response.timings is not None:

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from models.errors import InvalidModelFile
 from models.preprocess import OPTIONAL_FORMATS, DecodeLimits, preprocess
@@ -38,6 +39,7 @@ class Loaded:
     precision: Precision
     sha256: str
     light: bool  # a batch takes so little that handing work to other threads costs more than it wins
+    proof: npt.NDArray[np.uint8]  # (H, W, C): an image that it is known to answer well
     load_s: float
 
 
@@ -54,8 +56,8 @@ def load(store: ModelStore, choice: Choice, settings: Settings, provider: Provid
     light = small and is_light(loaded)
     if small and not light and settings.threads_per_worker > 1:
         loaded = session.load(file, provider, settings.threads_per_worker)
-    _prove(loaded, file)
-    return Loaded(loaded, file.precision, file.sha256, light, perf_counter() - started)
+    proof = _prove(loaded, file)
+    return Loaded(loaded, file.precision, file.sha256, light, proof, perf_counter() - started)
 
 
 def warm_up(loaded: Loaded, max_batch_size: int) -> int:
@@ -87,8 +89,11 @@ def is_light(loaded: Session) -> bool:
     return batch_s(loaded) < LIGHT_S
 
 
-def _prove(loaded: Session, file: ModelFile) -> None:
+def _prove(loaded: Session, file: ModelFile) -> npt.NDArray[np.uint8]:
+    """Compare with the golden answers; return the first image (H, W, C)."""
     geometry = loaded.spec.geometry
     images = np.stack([preprocess(data, geometry, _GOLDEN_LIMITS) for data in file.golden.files])
     if fault := file.golden.mismatch(file.precision, loaded.run(images).logits):
         raise InvalidModelFile(f"{file.path}: fails its golden images: {fault}")
+    proof: npt.NDArray[np.uint8] = images[0].copy()
+    return proof

@@ -17,7 +17,7 @@ import onnxruntime as ort
 from models.errors import InvalidModelFile, InvalidSpec, ModelError
 from models.spec import METADATA_KEY, ModelSpec
 from models.store import ModelFile
-from service.batcher import Outputs
+from service.outputs import Outputs
 from service.settings import Provider
 
 INPUT, OUTPUTS = "images", ("logits", "probabilities")

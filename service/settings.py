@@ -77,8 +77,19 @@ class Settings(BaseSettings):
     """Pixels of one decoded image, width × height."""
     max_draft_pixels: Count = 50_000_000
     """Pixels of a baseline JPEG that the model's spec lets be decoded at reduced scale, within `max_pixels`."""
+    max_request_pixels: Count = 64_000_000
+    """Decoded pixels of all images of one request together."""
+    decode_threads: Annotated[int, Field(ge=0, le=256)] = 0
+    """Images that one worker decodes at the same time; 0 takes as many as its `threads`."""
     extra_formats: ExtraFormats = frozenset()
     """Image formats beside JPEG, PNG and WebP: `BMP`, `GIF` (its first frame) or both with a comma."""
+
+    device_timeout_s: Time = 30
+    """A batch, or a turn of the event loop, that takes longer is stuck: `/livez` fails and the worker ends itself."""
+    max_failures: Annotated[int, Field(ge=1, le=1_000_000)] = 5
+    """Batches in a row without one usable answer after which a model is not ready, until it answers a known image."""
+    access_log: Annotated[float, Field(ge=0, le=1)] = 0
+    """Part of the answered requests that leave a line in the log; 1 logs each."""
 
     drain_delay_s: Annotated[float, Field(ge=0, le=3600)] = 5
     """After SIGTERM: not ready, and serving on for so long, until load balancers have noticed."""
@@ -128,6 +139,11 @@ class Settings(BaseSettings):
     def decode_limits(self) -> DecodeLimits:
         """The limits in the form that `models.preprocess` takes them."""
         return DecodeLimits(DEFAULT_FORMATS | self.extra_formats, self.max_pixels, self.max_draft_pixels)
+
+    @property
+    def decodes(self) -> int:
+        """Images that one worker decodes at the same time."""
+        return self.decode_threads or self.threads_per_worker
 
     @property
     def room(self) -> RoomLimits:

@@ -15,9 +15,11 @@ from service.app import App
 from service.batcher import Batcher
 from service.catalog import ServedModel
 from service.connections import Connections, HttpLimits
+from service.decoder import Decoder
 from service.drain import Drain
 from service.engine import Engine
 from service.guard import Guard
+from service.health import Health
 from service.lifecycle import Loaded
 from service.metrics import Metrics, ModelMetrics
 from service.oip.repository import Repository
@@ -27,8 +29,10 @@ from service.rollout.control import Control
 from service.rollout.versions import Limits
 from service.rollout.watch import Watch
 from service.settings import Settings
+from service.watchdog import Watchdog
 
 logger = logging.getLogger("convserve.worker")
+_LAST_WORDS_S = 1.0  # for the log, on leaving
 
 
 class Worker:
@@ -36,12 +40,15 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._engine = Engine(settings.decode_limits, settings.threads_per_worker)
+        self._engine = Engine(Decoder(settings.decode_limits, settings.decodes, settings.max_request_pixels))
         self._drain = Drain(settings)
+        self._watchdog = Watchdog(settings.device_timeout_s, self._busy_since)
+        self._health = Health(self._engine.models, settings.max_failures, self._show_ready)
         self._phase: str | None = "starting"
         self.control = Control(settings, self._engine.catalog, self._build, self._count_load)
         repository = Repository(self._engine.catalog, self.control)
-        self._app = App(self._engine, settings, self.phase, (*Admin(self.control).routes, *repository.routes))
+        more = (*Admin(self.control).routes, *repository.routes)
+        self._app = App(self._engine, settings, self.phase, self._watchdog.well, more)
         self._metrics = self._app.metrics
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -52,7 +59,17 @@ class Worker:
 
     def phase(self) -> str | None:
         """Return what keeps this worker from being ready, None if nothing does."""
-        return "draining" if self._drain.draining else self._phase
+        if self._drain.draining:
+            return "draining"
+        if self._watchdog.stuck:
+            return "stuck"
+        return self._phase or self._health.complaint()
+
+    def _busy_since(self) -> list[float]:
+        return [since for model in self._engine.models() if (since := model.batcher.busy_since) is not None]
+
+    def _show_ready(self) -> None:
+        self._metrics.ready.set(float(self.phase() is None))
 
     async def start(self) -> None:
         """Begin to load in a thread and return, so that the port opens and health can be asked for.
@@ -60,8 +77,10 @@ class Worker:
         A worker that joins others returns only when it is ready: as soon as it accepts, it takes requests from them.
         Raises `RuntimeError` when it cannot be; it is then started again, and the others serve on.
         """
-        logs.configure()
         server = hosting.uvicorn_server()
+        logs.configure(whole_process=server is not None)
+        self._watchdog.start()
+        self._health.start()
         if server is not None:
             self._drain.take_over(server)
             loop = asyncio.get_running_loop()
@@ -91,8 +110,11 @@ class Worker:
         for task in (self._loading, self._watching):
             if task is not None:
                 task.cancel()
+        self._health.stop()
         await self._engine.stop(self._settings.drain_grace_s)
         await self.control.stop()
+        self._watchdog.stop()
+        await asyncio.to_thread(logs.finish, _LAST_WORDS_S)
 
     async def _load(self) -> None:
         try:
@@ -108,7 +130,7 @@ class Worker:
         gc.collect()
         gc.freeze()  # what lives from here to the end is not looked at again by every full collection
         self._phase = None
-        self._metrics.ready.set(1)
+        self._show_ready()
         self._watching = asyncio.create_task(Watch(self.control).run())
 
     def _say(self, phase: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from models.errors import ImageFormatNotAllowed, ImageTooLarge, InvalidImage, ModelError, TruncatedImage
-from models.preprocess import DecodeLimits, draft_scale, open_image, preprocess, sniff
+from models.preprocess import DecodeLimits, draft_scale, open_image, preprocess
 from tests.factories import encode, make_geometry, make_image
 
 RGB = make_geometry(mode="RGB", height=64, width=64)
@@ -264,12 +264,6 @@ def test_extreme_shapes_are_resized(size: tuple[int, int]) -> None:
 
     for geometry in (make_geometry(), cropped):
         assert preprocess(encode(make_image(*size)), geometry, LIMITS).shape == (28, 28, 1)
-
-
-def test_sniffing_knows_the_formats_that_pillow_writes() -> None:
-    """The signatures agree with the encoders."""
-    for file_format in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "ICO"):
-        assert sniff(encode(make_image(32, 32), file_format)) == file_format
 
 
 def test_random_damage_is_always_a_model_error() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from service.admission import Claim, Priority, RoomLimits
-from service.batcher import Answer, Batcher, Outputs
+from service.batcher import Batcher
+from service.outputs import Answer, Outputs
 
 LATER = 60.0  # seconds from now
 

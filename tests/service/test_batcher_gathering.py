@@ -4,7 +4,8 @@ import asyncio
 
 import numpy as np
 
-from service.batcher import Answer, Batcher
+from service.batcher import Batcher
+from service.outputs import Answer
 from tests.service.device import LATER, Device, claim, running, submit
 
 asked = claim(within_s=10 * LATER)

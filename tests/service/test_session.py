@@ -178,7 +178,7 @@ def test_warm_up_runs_every_size_of_batch() -> None:
             sizes.append(len(images))
             return real(images)
 
-    lifecycle.warm_up(lifecycle.Loaded(Spy(), "fp32", "", light=True, load_s=0), 12)  # type: ignore[arg-type]
+    lifecycle.warm_up(lifecycle.Loaded(Spy(), "fp32", "", light=True, proof=loaded.proof, load_s=0), 12)  # type: ignore[arg-type]
 
     assert sizes == [1, 2, 4, 8, 12]
 

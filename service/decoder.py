@@ -1,0 +1,83 @@
+"""Decodes image files, few at a time: the number of threads, the pixels of one image and the bytes of a pixel bound the
+memory that hostile or merely large images can take (docs/operations.md has the sum).
+
+A tiny image is decoded where it stands, which takes less time than handing it to a thread.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import ImageTooLarge, ModelError
+from models.preprocess import DecodeLimits, decode, examine, fit, open_tiny, preprocess
+from models.spec import Geometry
+from service.errors import DeadlinePassed, Overloaded, RequestError
+
+TINY_PIXELS = 16_384  # 128 × 128
+TINY_BYTES = 32_768  # more than that is metadata, or not tiny
+Pixels = npt.NDArray[np.uint8]
+Decoded = Pixels | ModelError | RequestError
+
+
+class Decoder:
+    """The threads that decode; *max_request_pixels* is for all images of a request together."""
+
+    def __init__(self, limits: DecodeLimits, threads: int, max_request_pixels: int) -> None:
+        self._limits = limits
+        self._max_request_pixels = max_request_pixels
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+
+    def stop(self) -> None:
+        """Begin nothing any more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def check(self, files: Sequence[bytes], geometry: Geometry) -> None:
+        """Raise `ImageTooLarge` when the images of a request have too many pixels together, as their headers say."""
+        if len(files) < 2:
+            return
+        pixels = 0
+        for data in files:
+            try:
+                pixels += examine(data, geometry, self._limits)
+            except ModelError:
+                continue  # will not be decoded
+        if pixels > self._max_request_pixels:
+            raise ImageTooLarge(
+                f"images of {pixels:,} pixels together exceed the limit of {self._max_request_pixels:,} per request"
+            )
+
+    def begin(self, data: bytes, geometry: Geometry, deadline: float) -> Decoded | asyncio.Future[Decoded]:
+        """Decode an image file to (H, W, C): a tiny one here and now, another as soon as a thread is free."""
+        try:
+            tiny = open_tiny(data, self._limits)
+            if tiny is not None:
+                return fit(decode(tiny, geometry), geometry)
+            pixels = examine(data, geometry, self._limits)
+            if pixels <= TINY_PIXELS and len(data) <= TINY_BYTES:
+                return preprocess(data, geometry, self._limits)
+        except ModelError as error:
+            return error
+        return asyncio.get_running_loop().run_in_executor(self._pool, self._decode, data, geometry, deadline)
+
+    def _decode(self, data: bytes, geometry: Geometry, deadline: float) -> Decoded:
+        if perf_counter() > deadline:
+            return DeadlinePassed("the request's time was over before its image could be decoded")
+        try:
+            return preprocess(data, geometry, self._limits)
+        except ModelError as error:
+            return error
+        except MemoryError:
+            return Overloaded("not enough memory for this image now", retry_after_s=1)
+
+
+async def finished(decoding: asyncio.Future[Decoded], deadline: float) -> Decoded:
+    """Return what an image was decoded to, or `DeadlinePassed` when it takes too long; it is not begun then."""
+    try:
+        async with asyncio.timeout(deadline - perf_counter()):
+            return await decoding
+    except TimeoutError:
+        return DeadlinePassed("the request's time was over while its image was decoded")
