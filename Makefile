@@ -7,6 +7,11 @@ PYTHON ?= python3
 PORT ?= 3000
 HOST ?= 127.0.0.1
 REF ?= HEAD~1
+NET = lenet
+DATA = digits
+STORE = models/repository
+NAME =
+ARGS =
 VARIANT ?= cpu
 BACKEND ?= docker
 VENV := .venv
@@ -55,8 +60,8 @@ format: $(VENV)/.dev ## format and mend what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-train: $(VENV)/.dev ## train LeNet on the digits and add it to models/repository
-	$(BIN)/python -m training fit --store models/repository
+train: $(VENV)/.dev ## train NET (lenet) on DATA (digits, folder:PATH, …) and add it to STORE as NAME; ARGS: more of fit's
+	$(BIN)/python -m training fit --net $(NET) --dataset '$(DATA)' --store '$(STORE)' $(if $(NAME),--name '$(NAME)') $(ARGS)
 
 bench: $(VENV)/.dev ## this service, stock BentoML and the ceiling in turn; writes build/bench.json
 	$(BIN)/python -m benchmarks.bench --readme

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from service.errors import STATUS
 from service.settings import PREFIX, Settings
+from training.recipes import RECIPES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -35,3 +36,13 @@ def test_every_route_is_documented() -> None:
 
     for template, method in re.findall(r'Route\("([^"]+)", \{"(\w+)"', source):
         assert f"{method} {template}" in text
+
+
+def test_every_recipe_is_documented() -> None:
+    """Size, width, epochs and learning rate of each net."""
+    text = (DOCS / "training.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| [\d,]+ \|.*\| (\d+) \| ([\d.]+) \| (\d+) \| ([\d.]+) \|$", text, re.MULTILINE)
+
+    assert {net: tuple(map(float, values)) for net, *values in rows} == {
+        net: (recipe.min_px, recipe.width, recipe.epochs, recipe.learning_rate) for net, recipe in RECIPES.items()
+    }
