@@ -17,6 +17,7 @@ PROFILE_BINS = 10  # equal-width confidence bins over [0, 1]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["fp32", "fp16", "int8"]
+Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 
 class _Frozen(BaseModel):
@@ -35,7 +36,7 @@ class Geometry(_Frozen):
     width: Annotated[int, Field(ge=1, le=4096)]
     resize: Literal["stretch", "shorter_side"] = "stretch"
     resize_px: Annotated[int, Field(ge=1, le=8192)] | None = None
-    interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
     jpeg_draft: bool = False  # decode JPEGs at 1/2, 1/4 or 1/8 scale where that still covers the target
     background: tuple[int, int, int] = (255, 255, 255)  # what shows through transparent pixels, RGB
 

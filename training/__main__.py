@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import calibrate, export, fit, summary
+from training.commands import calibrate, export, fit, import_, summary
 
 app = typer.Typer(
     name="python -m training",
@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 app.command("fit", epilog=f"Example: {fit.EXAMPLE}")(fit.fit)
 app.command("calibrate", epilog=f"Example: {calibrate.EXAMPLE}")(calibrate.calibrate)
+app.command("import", epilog=f"Example: {import_.EXAMPLE}")(import_.import_)
 app.command("export", epilog=f"Example: {export.EXAMPLE}")(export.export)
 app.command("summary", epilog=f"Example: {summary.EXAMPLE}")(summary.summary)
 

@@ -39,3 +39,7 @@ class Interrupted(TrainingError):
         self.folder, self.signum = folder, signum
         self.saved = False  # whether there is a checkpoint to go on from
         self.first = True  # of several processes that stop together, the one that says so
+
+
+class InvalidImport(TrainingError):
+    """Somebody else's file that cannot become a model file, or what was said of it and is not so."""

@@ -4,14 +4,13 @@ Nothing is written unless ONNX Runtime, given the whole test split, answers as P
 trained is not known here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 
-from models.golden import GOLDEN_IMAGES, Golden
 from models.spec import Geometry, ModelSpec, Precision
 from models.store import ModelStore, require_name
 from training import calibrate, checkpoint, data, evaluate
@@ -19,8 +18,8 @@ from training.errors import ExportRefused
 from training.evaluate import Answers, Floats
 from training.graphs import add_features
 from training.network import Network
-from training.precision.ladder import PRECISIONS, Candidate, Proof, climb
-from training.publish import Exported, publish
+from training.precision.ladder import PRECISIONS, Proof, climb
+from training.publish import Exported, choose_golden, publish
 from training.quiet import quiet
 
 OPSET = 18  # what torch's exporter writes without converting; every runtime in use reads it
@@ -107,22 +106,6 @@ def require_parity(network: Network, content: bytes, files: data.Files, geometry
         images = next(data.batches(files, geometry, size))
         _require_same(predict(images).logits, want[:size], f"a batch of {size}")
     return answers
-
-
-def choose_golden(test: data.Split, ladder: Mapping[Precision, Candidate]) -> Golden:
-    """Pick test images from the classes in turn: the first of each class, then the second of each, and so on."""
-    seen: dict[int, int] = {}
-    turns: list[tuple[int, int, int]] = []
-    for index, class_id in enumerate(test.class_ids.tolist()):
-        turns.append((seen.get(class_id, 0), class_id, index))
-        seen[class_id] = seen.get(class_id, 0) + 1
-    chosen = [index for _, _, index in sorted(turns)[:GOLDEN_IMAGES]]
-    logits: dict[str, Floats] = {
-        precision: candidate.answers.logits[chosen]
-        for precision, candidate in ladder.items()
-        if candidate.answers is not None and candidate.rung.admitted
-    }
-    return Golden(tuple(test.files[index] for index in chosen), logits["fp32"].argmax(axis=1), logits)
 
 
 def _require_same(got: Floats, want: Floats, where: str) -> None:

@@ -14,7 +14,7 @@ from training.errors import ExportRefused
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 IMAGES, LOGITS, PROBABILITIES, FEATURES = "images", "logits", "probabilities", "features"
 # What may stand between the last layer with weights and the logits, for that layer still to be the classifier.
-_PASSIVE = ("Add", "Flatten", "GlobalAveragePool", "Identity", "Relu", "ReduceMean", "Reshape", "Squeeze")
+_PASSIVE = ("Add", "Cast", "Flatten", "GlobalAveragePool", "Identity", "Relu", "ReduceMean", "Reshape", "Squeeze")
 
 
 def with_spec(model: onnx.ModelProto, spec: ModelSpec) -> bytes:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.golden import Golden
+from models.golden import GOLDEN_IMAGES, Golden
 from models.spec import ModelSpec, Precision, Quality
 from models.store import GOLDEN, PRECISION_FILES, ModelStore, Rung
-from training import evaluate
+from training import data, evaluate
+from training.evaluate import Floats
 from training.graphs import with_spec
 from training.precision.ladder import Candidate
 
@@ -53,3 +54,19 @@ def publish(store: ModelStore, draft: ModelSpec, ladder: Mapping[Precision, Cand
         (folder / GOLDEN).write_bytes(golden.to_bytes())
     path = store.root / draft.name / str(version) / PRECISION_FILES["fp32"]
     return Exported(draft.name, version, path, sizes["fp32"], rungs["fp32"].quality, rungs)
+
+
+def choose_golden(test: data.Split, ladder: Mapping[Precision, Candidate]) -> Golden:
+    """Pick test images from the classes in turn: the first of each class, then the second of each, and so on."""
+    seen: dict[int, int] = {}
+    turns: list[tuple[int, int, int]] = []
+    for index, class_id in enumerate(test.class_ids.tolist()):
+        turns.append((seen.get(class_id, 0), class_id, index))
+        seen[class_id] = seen.get(class_id, 0) + 1
+    chosen = [index for _, _, index in sorted(turns)[:GOLDEN_IMAGES]]
+    logits: dict[str, Floats] = {
+        precision: candidate.answers.logits[chosen]
+        for precision, candidate in ladder.items()
+        if candidate.answers is not None and candidate.rung.admitted
+    }
+    return Golden(tuple(test.files[index] for index in chosen), logits["fp32"].argmax(axis=1), logits)

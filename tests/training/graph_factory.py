@@ -20,14 +20,15 @@ def make_model(
     constants: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
     *,
     kind: int = TensorProto.FLOAT,
+    gives_kind: int = TensorProto.FLOAT,
     name: str = "input",
 ) -> onnx.ModelProto:
-    """A checked model of float outputs."""
+    """A checked model."""
     graph = helper.make_graph(
         list(nodes),
         "graph",
         [helper.make_tensor_value_info(name, kind, list(takes))],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, list(shape)) for output, shape in gives.items()],
+        [helper.make_tensor_value_info(output, gives_kind, list(shape)) for output, shape in gives.items()],
         [numpy_helper.from_array(value, key) for key, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

@@ -17,10 +17,10 @@ from models.spec import METADATA_KEY, ModelSpec
 from models.store import PRECISION_FILES, ModelStore, Rung
 from training import checkpoint, data, evaluate, nets
 from training.errors import ExportRefused
-from training.export import choose_golden, export, require_parity
+from training.export import export, require_parity
 from training.fit import Run
 from training.precision.ladder import Candidate
-from training.publish import Exported
+from training.publish import Exported, choose_golden
 
 
 class Deceitful(nn.Module):
