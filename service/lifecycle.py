@@ -89,11 +89,20 @@ def is_light(loaded: Session) -> bool:
     return batch_s(loaded) < LIGHT_S
 
 
+def golden_images(loaded: Session, file: ModelFile) -> npt.NDArray[np.uint8]:
+    """Return the golden images, prepared (N, H, W, C)."""
+    return np.stack([preprocess(data, loaded.spec.geometry, _GOLDEN_LIMITS) for data in file.golden.files])
+
+
+def unproved(loaded: Session, file: ModelFile, images: npt.NDArray[np.uint8]) -> str | None:
+    """Return in one line how the model fails its golden *images*, None if it does not."""
+    return file.golden.mismatch(file.precision, loaded.run(images).logits)
+
+
 def _prove(loaded: Session, file: ModelFile) -> npt.NDArray[np.uint8]:
     """Compare with the golden answers; return the first image (H, W, C)."""
-    geometry = loaded.spec.geometry
-    images = np.stack([preprocess(data, geometry, _GOLDEN_LIMITS) for data in file.golden.files])
-    if fault := file.golden.mismatch(file.precision, loaded.run(images).logits):
+    images = golden_images(loaded, file)
+    if fault := unproved(loaded, file, images):
         raise InvalidModelFile(f"{file.path}: fails its golden images: {fault}")
     proof: npt.NDArray[np.uint8] = images[0].copy()
     return proof

@@ -160,6 +160,11 @@ def _check_graph(file: ModelFile, inference: ort.InferenceSession, spec: ModelSp
         raise InvalidModelFile(f"{file.path}: takes {list(inputs)} and gives {list(outputs)}, not {INPUT} → {OUTPUTS}")
     _check_value(file, inputs[INPUT], "tensor(uint8)", spec.geometry.shape)
     for name in OUTPUTS:
+        classes = outputs[name].shape[-1]
+        if isinstance(classes, int) and len(outputs[name].shape) == 2 and classes != len(spec.labels):
+            raise InvalidModelFile(
+                f"{file.path}: {name} are of {classes} classes, but the spec has {len(spec.labels)} labels"
+            )
         _check_value(file, outputs[name], "tensor(float)", (len(spec.labels),))
 
 
@@ -185,4 +190,9 @@ def _installed() -> str:
 
 def has_gpu_build() -> bool:
     """Tell whether the installed ONNX Runtime was built for a GPU at all."""
-    return EXECUTION_PROVIDERS["cuda"] in ort.get_available_providers()
+    return has_provider("cuda")
+
+
+def has_provider(provider: str) -> bool:
+    """Tell whether the installed ONNX Runtime was built with an execution provider, by its short name."""
+    return EXECUTION_PROVIDERS[provider] in ort.get_available_providers()

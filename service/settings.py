@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,6 +14,7 @@ from service.admission import RoomLimits
 from service.client import Network
 
 PREFIX = "CONVSERVE_"
+CLIENT_NAMES = frozenset({PREFIX + "URL", PREFIX + "KEY"})  # of the command line, which is a client of the service
 Provider = Literal["auto", "cuda", "tensorrt", "cpu"]
 _Commas = BeforeValidator(
     lambda value: value.replace(" ", "").split(",") if isinstance(value, str) and value else value or ()
@@ -163,15 +164,29 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """Read the settings from the environment; raises `InvalidSettings` that names the variable and what is wrong."""
+    found = faults()
+    if found:
+        raise InvalidSettings(found[0])
+    return Settings()
+
+
+def faults() -> list[str]:
+    """Return all that is wrong with the settings in the environment, a line each."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in os.environ:
-        if name.startswith(PREFIX) and name not in known:
-            raise InvalidSettings(f"{name}: there is no such setting; there are {', '.join(sorted(known))}")
+    found = [
+        f"{name}: there is no such setting; there are {', '.join(sorted(known))}"
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name not in known | CLIENT_NAMES
+    ]
     try:
-        return Settings()
+        Settings()
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        if not fault["loc"]:  # of several settings together: the text names them
-            raise InvalidSettings(str(fault["ctx"]["error"])) from error
-        name = PREFIX + str(fault["loc"][0]).upper()
-        raise InvalidSettings(f"{name}={os.environ.get(name)}: {fault['msg']}") from error
+        found += [_line(fault) for fault in error.errors(include_url=False)]
+    return found
+
+
+def _line(fault: Any) -> str:
+    if not fault["loc"]:  # of several settings together: the text names them
+        return str(fault["ctx"]["error"])
+    name = PREFIX + str(fault["loc"][0]).upper()
+    return f"{name}={os.environ.get(name)}: {fault['msg']}"

@@ -93,7 +93,7 @@ def keep_data_outside(model: onnx.ModelProto) -> None:
         (
             with_spec(labels=list("abc"), profile={"classes": [0.3] * 3, "confidence": [0.1] * 10}),
             InvalidModelFile,
-            "logits is",
+            "logits are of 10 classes, but the spec has",
         ),
         (with_spec(geometry={"mode": "L", "height": 32, "width": 32}), InvalidModelFile, "images is"),
         (freeze_batch, InvalidModelFile, "frozen batch of 1"),
