@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import calibrate, export, fit, import_, summary
+from training.commands import calibrate, evaluate, export, fit, import_, summary
 
 app = typer.Typer(
     name="python -m training",
@@ -12,9 +12,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("fit", epilog=f"Example: {fit.EXAMPLE}")(fit.fit)
+app.command("evaluate", epilog=f"Example: {evaluate.EXAMPLE}")(evaluate.evaluate)
 app.command("calibrate", epilog=f"Example: {calibrate.EXAMPLE}")(calibrate.calibrate)
-app.command("import", epilog=f"Example: {import_.EXAMPLE}")(import_.import_)
 app.command("export", epilog=f"Example: {export.EXAMPLE}")(export.export)
+app.command("import", epilog=f"Example: {import_.EXAMPLE}")(import_.import_)
 app.command("summary", epilog=f"Example: {summary.EXAMPLE}")(summary.summary)
 
 if __name__ == "__main__":

@@ -43,3 +43,7 @@ class Interrupted(TrainingError):
 
 class InvalidImport(TrainingError):
     """Somebody else's file that cannot become a model file, or what was said of it and is not so."""
+
+
+class ServiceFailed(TrainingError):
+    """A service that cannot be reached, refuses, or does not answer as ours does."""

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import onnxruntime
 import torch
 
+from models.errors import InvalidModelFile, InvalidSpec
 from models.postprocess import top_k
-from models.spec import PROFILE_BINS, Geometry, Profile, Quality
+from models.spec import METADATA_KEY, PROFILE_BINS, Geometry, ModelSpec, Profile, Quality
 from training import confidence
 from training.data import ClassIds, Files, Pixels, batches
 from training.network import Network
@@ -46,12 +47,26 @@ def of_network(network: Network) -> Predict:
 
 def of_model_file(content: bytes) -> Predict:
     """Answer with the bytes of an ONNX file, in ONNX Runtime on the CPU."""
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return _predict(onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]))
 
+
+def _predict(session: onnxruntime.InferenceSession) -> Predict:
     def predict(images: Pixels) -> Answers:
         return Answers(*session.run(["logits", "probabilities"], {"images": images}))
 
     return predict
+
+
+def open_model_file(content: bytes, source: str) -> tuple[ModelSpec, Predict]:
+    """Return the spec inside an ONNX file and what answers with it; raises `InvalidSpec` or `InvalidModelFile`."""
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has an exception for each way to be wrong
+        raise InvalidModelFile(f"{source}: ONNX Runtime cannot load it") from error
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise InvalidSpec(f"{source}: carries no spec; was it exported or imported by this program?")
+    return ModelSpec.from_json(text, source), _predict(session)
 
 
 def answer(predict: Predict, files: Files, geometry: Geometry, batch_size: int = 64) -> Answers:
