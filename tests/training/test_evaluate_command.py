@@ -7,8 +7,8 @@ import pytest
 
 from models.store import ModelStore
 from tests.training.test_main import invoke
-from training.export import Exported
 from training.fit import Run
+from training.publish import Exported
 
 
 def test_a_run_is_evaluated_into_its_folder(run: Run, exported: Exported) -> None:

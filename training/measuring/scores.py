@@ -8,11 +8,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.spec import Share
-from training import evaluate
+from training import confidence, evaluate
 from training.data import ClassIds
 from training.evaluate import Floats
-
-BINS = 15  # of equal width, as in C. Guo et al., "On calibration of modern neural networks", ICML 2017
 
 
 class _Frozen(BaseModel):
@@ -58,16 +56,15 @@ def score(probabilities: Floats, class_ids: ClassIds, labels: Sequence[str]) -> 
     """Return the figures of answers (N, K) to images of *class_ids* (N,), of which *labels* has the K names."""
     quality = evaluate.quality(probabilities, class_ids)
     confusion = confusion_matrix(probabilities.argmax(axis=1), class_ids, len(labels))
-    bins = reliability(probabilities, class_ids)
     return Scores(
         images=quality.images,
         top1=quality.top1,
         top5=quality.top5,
-        ece=calibration_error(bins),
+        ece=confidence.ece(probabilities, class_ids),
         mean_confidence=float(probabilities.max(axis=1).clip(0, 1).mean()),
         classes=tuple(_class_score(label, index, confusion) for index, label in enumerate(labels)),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
-        reliability=bins,
+        reliability=reliability(probabilities, class_ids),
     )
 
 
@@ -77,7 +74,7 @@ def confusion_matrix(answers: ClassIds, class_ids: ClassIds, count: int) -> npt.
     return np.bincount(pairs, minlength=count * count).reshape(count, count)
 
 
-def reliability(probabilities: Floats, class_ids: ClassIds, bins: int = BINS) -> tuple[Bin, ...]:
+def reliability(probabilities: Floats, class_ids: ClassIds, bins: int = confidence.ECE_BINS) -> tuple[Bin, ...]:
     """Return the bins that the expected calibration error is summed over."""
     sure = probabilities.max(axis=1).astype(np.float64).clip(0, 1)
     right = probabilities.argmax(axis=1) == class_ids
@@ -96,12 +93,6 @@ def reliability(probabilities: Floats, class_ids: ClassIds, bins: int = BINS) ->
             )
         )
     return tuple(found)
-
-
-def calibration_error(bins: Sequence[Bin]) -> float:
-    """Return the expected calibration error: Σ share of the bin · |accuracy − confidence| (Guo et al., equation 3)."""
-    images = sum(line.images for line in bins)
-    return sum(line.images / images * abs((line.accuracy or 0) - (line.confidence or 0)) for line in bins)
 
 
 def _class_score(label: str, index: int, confusion: npt.NDArray[np.int64]) -> ClassScore:
