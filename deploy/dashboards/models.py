@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.dashboards.expressions import mean, rate, selector, total
 from deploy.dashboards.panels import line, of, rows
-from service.metrics import BATCH_SIZE, IMAGES, MODEL_INFO, QUEUE_DEPTH
+from service.metrics import BATCH_SIZE, IMAGES, MODEL_INFO, MODEL_LOADS, QUEUE_DEPTH
 
 _LEGEND = "{{model}} {{version}}"
 _OF_VERSION = ("model", "version")
@@ -22,7 +22,11 @@ def build() -> Dashboard:
 
 def _served() -> list[object]:
     columns = ("model", "version", "precision", "provider", "instance", "sha256")
-    return [rows("Served models", "One row for each instance.", f"{selector(MODEL_INFO)} == 1", columns)]
+    loads = rate(MODEL_LOADS, by=("model", "outcome"))
+    return [
+        rows("Served models", "One row for each instance.", f"{selector(MODEL_INFO)} > 0", columns, span=16),
+        line("Loads", "Versions that were loaded or refused.", [(loads, "{{model}} {{outcome}}")], unit="ops"),
+    ]
 
 
 def _versions() -> list[object]:

@@ -52,6 +52,17 @@ def test_the_image_serves_a_mounted_store(tmp_path: Path) -> None:
         assert classify(container) == "7"
 
 
+def test_the_image_serves_as_kserve_starts_it() -> None:
+    """One version's folder as /mnt/models, under a name of its own, by the Open Inference Protocol."""
+    mount = f"--volume={ROOT / 'models' / 'repository' / 'lenet' / '1'}:/mnt/models:ro"
+    environ = ("--env=CONVSERVE_MODEL_STORE=/mnt/models", "--env=CONVSERVE_SERVED_NAME=digits")
+    with running(image(), mount, *environ) as container:
+        container.wait_ready()
+
+        assert httpx2.get(f"{container.url}/v2/health/ready").status_code == 200
+        assert httpx2.get(f"{container.url}/v2/models/digits/ready").json() == {"name": "digits", "ready": True}
+
+
 def test_prometheus_scrapes_the_container(tmp_path: Path) -> None:
     """What was classified is counted there."""
     with running(image()) as container, scraping(tmp_path, container.port) as prometheus:

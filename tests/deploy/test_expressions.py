@@ -1,6 +1,7 @@
 """Every expression and every alert on a real Prometheus that scrapes the real service under load."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from tests.deploy.expressions import Shipped, of_dashboards, of_rules, of_the_adapter, rules
 from tests.deploy.prometheus import Prometheus, scraping
 from tests.deploy.tools import need
-from tests.e2e.server import Server, serving
+from tests.e2e.server import ROOT, Server, serving
 from tests.factories import shipped_digit
 
 pytestmark = pytest.mark.e2e
@@ -24,8 +25,10 @@ pytestmark = pytest.mark.e2e
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Prometheus]]:
     """Two workers with a short queue, said to have a GPU, after a load of every kind."""
     folder = tmp_path_factory.mktemp("site")
+    store = shutil.copytree(ROOT / "models" / "repository", folder / "store")
+    settings = {"model_store": store, "workers": 2, "queue_capacity": 16, "client_share": 1}
     with (
-        serving(folder, workers=2, queue_capacity=16, client_share=1) as server,
+        serving(folder, **settings) as server,
         scraping(folder, server.port, accelerator="gpu") as prometheus,
     ):
         prometheus.wait_for("up == 1")
@@ -33,6 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Pro
             load(server)
             time.sleep(1.5)
         prometheus.wait_for("rate(classifier_images_total[1m]) > 0")
+        refuse(server, store)
         yield server, prometheus
 
 
@@ -49,6 +53,13 @@ def load(server: Server) -> None:
             assert client.post("/v1/classify", files=files).status_code == 503  # twenty never fit into sixteen places
     with ThreadPoolExecutor(5) as pool:
         assert list(pool.map(lambda _: slowly(server, data), range(5))) == [b"HTTP/1.1 200"] * 5
+
+
+def refuse(server: Server, store: Path) -> None:
+    """Ask for a version that cannot be loaded: its spec says that it is another."""
+    shutil.copytree(store / "lenet" / "1", store / "lenet" / "2")
+    with server.client() as client:
+        assert client.post("/v1/models/lenet/load", json={"version": 2}).status_code == 409
 
 
 def slowly(server: Server, data: bytes) -> bytes:
@@ -105,6 +116,7 @@ def test_every_alert_sees_its_fault(site: tuple[Server, Prometheus]) -> None:
         "ConvServeSlow",
         "ConvServeQueueSaturated",
         "ConvServeOnCpu",
+        "ConvServeLoadFailed",
     }
     await_alerts(prometheus, under_load)
     assert pending(prometheus) == under_load

@@ -154,6 +154,7 @@ def test_kserve_finds_the_protocol_where_it_looks() -> None:
     assert container["ports"][0]["containerPort"] == 8080
     assert environ(container)["BENTOML_PORT"] == "8080"
     assert environ(container)["CONVSERVE_MODEL_STORE"] == "/mnt/models"
+    assert environ(container)["CONVSERVE_SERVED_NAME"] == "{{.Name}}"
     assert model["protocolVersion"] in runtime["spec"]["protocolVersions"]
     assert model["runtime"] == runtime["metadata"]["name"]
     assert model["modelFormat"]["name"] in {one["name"] for one in runtime["spec"]["supportedModelFormats"]}
