@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help serve test test-full lint format train bench bench-against memory build container image compose dashboards rules lock clean
+.PHONY: help serve test test-full lint format train bench bench-against bench-precision memory build container image compose dashboards rules lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ bench: $(VENV)/.dev ## this service, stock BentoML and the ceiling in turn; writ
 
 bench-against: $(VENV)/.dev ## this tree and REF in turn (REF=<git ref>); writes build/bench-against.json
 	$(BIN)/python -m benchmarks.against $(REF)
+
+bench-precision: $(VENV)/.dev ## int8 over fp32 of full-size AlexNet and VGG16; trains them first; writes build/precision.json
+	$(BIN)/python -m benchmarks.precision
 
 memory: $(VENV)/.dev ## memory of a worker over 200,000 requests; writes build/memory.json
 	$(BIN)/python -m benchmarks.memory

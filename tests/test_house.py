@@ -24,7 +24,7 @@ ONLY_IN: dict[str, dict[str, set[str]]] = {
     "models": {},
     "service": {"bentoml": {"service"}, "onnxruntime": {"session"}, "prometheus_client": {"metrics"}},
     "training": {"onnxruntime": {"export", "evaluate", "quantize", "importer"}},
-    "benchmarks": {"service": {"ceiling"}, "bentoml": {"stock"}},
+    "benchmarks": {"service": {"ceiling", "precision"}, "bentoml": {"stock"}},
     "deploy": {},
 }
 
@@ -60,7 +60,7 @@ def test_imports_go_one_way(folder: str) -> None:
 
 
 def test_benchmarks_see_the_service_as_a_url() -> None:
-    """But for the ceiling, which needs the very same session."""
+    """But for the ceiling and the precisions, which need the very same session."""
     for path in modules("benchmarks"):
         ours = {name.split(".")[1] for name in imports(path) if name.startswith("service.")}
         assert ours <= {"session"}, path

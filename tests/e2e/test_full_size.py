@@ -1,0 +1,37 @@
+"""AlexNet and VGG16 as large as in their papers: trained, exported, quantized, judged, served."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import full_size
+from models.store import ModelStore
+from tests.e2e.server import serving
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
+
+PARAMETERS = {"alexnet": 46_000_000, "vgg16": 134_000_000}  # of two classes, at least
+
+
+@pytest.mark.parametrize("net", ["alexnet", "vgg16"])
+def test_a_full_size_network_comes_to_an_http_answer(net: str, tmp_path: Path) -> None:
+    """In fp32 and, where the ladder admits it, in int8: the right label for an image of the test split."""
+    root = tmp_path / "store"
+    full_size.make(root, [net])
+    store = ModelStore(root)
+    manifest = store.manifest(net, 1)
+    int8 = manifest.ladder["int8"]
+    photo = next((tmp_path / "store-photos" / "test" / "flower").iterdir()).read_bytes()
+
+    assert manifest.files["model.onnx"].bytes > 4 * PARAMETERS[net]
+    assert int8.admitted == ("model.int8.onnx" in manifest.files) == (int8.reason is None)
+    if int8.admitted:
+        assert manifest.files["model.int8.onnx"].bytes < 1.1 * manifest.files["model.onnx"].bytes / 4
+    with serving(tmp_path, model_store=root) as server, server.client() as client:
+        for precision in [name for name, rung in manifest.ladder.items() if rung.admitted and name != "fp16"]:
+            changed = client.post(f"/v1/models/{net}/configure", json={"precision": precision})
+            answer = client.post(f"/v1/classify?model={net}&top_k=1", content=photo)
+
+            assert (changed.status_code, answer.status_code) == (200, 200), (changed.text, answer.text)
+            assert answer.json()["model"] == {"name": net, "version": 1, "precision": precision}
+            assert answer.json()["predictions"][0]["label"] == "flower"
