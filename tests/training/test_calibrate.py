@@ -7,9 +7,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.training.test_export import spec_of
 from training import checkpoint, confidence, data, evaluate
+from training.__main__ import app
 from training.calibrate import calibrate
 from training.errors import InvalidCheckpoint
 from training.fit import Run
@@ -73,3 +75,28 @@ def test_a_network_that_answers_with_infinities_is_refused(run: Run, tmp_path: P
         calibrate(path)
 
     assert path.read_bytes() == before
+
+
+def test_the_command_calibrates_a_checkpoint(run: Run, tmp_path: Path) -> None:
+    """It prints what it found, and shows an example."""
+    path = Path(shutil.copy(run.best, tmp_path))
+
+    result, manual = (CliRunner().invoke(app, words) for words in (["calibrate", str(path)], ["calibrate", "--help"]))
+
+    assert result.exit_code == 0, result.output
+    found = checkpoint.load(path)[0].calibration
+    assert found is not None
+    assert result.stdout == (
+        f"temperature {found.temperature:.4f}\n"
+        f"ECE {found.ece_before:.4f} → {found.ece_after:.4f} on 180 validation images\n"
+    )
+    assert "Example: python -m training calibrate" in manual.output
+
+
+def test_what_is_no_checkpoint_is_one_line(tmp_path: Path) -> None:
+    """And exit code 2."""
+    (tmp_path / "notes.txt").write_text("no checkpoint")
+
+    result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "notes.txt")])
+
+    assert (result.exit_code, result.stderr) == (2, f"error: {tmp_path / 'notes.txt'}: not a readable checkpoint\n")

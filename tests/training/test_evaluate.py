@@ -74,5 +74,7 @@ def test_the_model_that_ships_is_as_good_as_it_says() -> None:
     assert spec.quality is not None
     assert (quality.images, quality.top1) == (360, spec.quality.top1)
     assert quality.ece == pytest.approx(spec.quality.ece)
+    assert spec.quality.ece is not None
+    assert spec.quality.ece <= 0.03
     assert spec.quality.top1 >= 0.97
     assert len(file.data) < 300_000
