@@ -67,14 +67,14 @@ class Batcher:
         self._stopping = False
         self._expiry: asyncio.TimerHandle | None = None
         self._expiry_at = math.inf
-        self._idle = asyncio.Event()
+        self.idle = asyncio.Event()  # set while nothing waits and nothing runs
         self._batches: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
 
     async def start(self) -> None:
         """Start the device's thread; entries may be submitted from now on."""
         self._loop = asyncio.get_running_loop()
-        self._idle.set()
+        self.idle.set()
         if not self._in_loop:
             self._thread.start()
 
@@ -83,7 +83,7 @@ class Batcher:
         self._stopping = True
         try:
             async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
+                await self.idle.wait()
                 if self._thread.is_alive():
                     self._batches.put(None)
                     await self._loop.run_in_executor(None, self._thread.join)
@@ -103,7 +103,7 @@ class Batcher:
         if lacking := self._room.lacks(images):
             self._make_way(lacking, claim)
         self._room.admit(images, claim)
-        self._idle.clear()
+        self.idle.clear()
         self._observer.depth(self._room.waiting)
 
     def release(self, images: int, claim: Claim, *, abandoned: bool = False) -> None:
@@ -284,4 +284,4 @@ class Batcher:
 
     def _note_idle(self) -> None:
         if not self._room.waiting and not self._running:
-            self._idle.set()
+            self.idle.set()

@@ -6,10 +6,10 @@ routed, a canary among them, costs a look into one dictionary. It knows neither 
 
 import hashlib
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from models.spec import ModelSpec
 from models.store import Precision
@@ -21,13 +21,24 @@ from service.metrics import Counter
 State = Literal["READY", "LOADING", "UNAVAILABLE"]  # the words of the Open Inference Protocol's repository index
 
 
-@dataclass(frozen=True, eq=False)
+class Beside(Protocol):
+    """Hears of what a version on trial answers; must return at once."""
+
+    def answered(self, images: Any, results: Sequence[Any], seconds: float) -> None:
+        """Take the images of a request and, each in its place, its answer or why it has none."""
+
+    def end(self) -> None:
+        """Hear that the trial is over."""
+
+
+@dataclass(eq=False)
 class ServedModel:
     """One version of a model in one precision, loaded, with its queue."""
 
     loaded: Loaded
     batcher: Batcher
     info: Counter | None = None  # the metric that says that it is served
+    trial: Beside | None = None  # while there is a canary or a shadow
 
     @cached_property
     def spec(self) -> ModelSpec:

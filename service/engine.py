@@ -71,8 +71,10 @@ class Engine:
         ]
         return Classified(model, results, answered.decode_s, answered.queue_s, answered.inference_s)
 
-    async def answer(self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim) -> Answered:
-        """Infer images, either files or already prepared as one array (N, H, W, C).
+    async def answer(
+        self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim, *, beside: bool = True
+    ) -> Answered:
+        """Infer images, either files or already prepared as one array (N, H, W, C); *beside* the trial of the model.
 
         Raises `Overloaded`, `ClientLimit` or `NotReady` before any work is done when there is no room for all of them,
         `ImageTooLarge` when they have too many pixels together.
@@ -100,6 +102,8 @@ class Engine:
         answers = [result for result in results if isinstance(result, Answer)]
         queue_s = max((answer.queue_s for answer in answers), default=0.0)
         inference_s = max((answer.inference_s for answer in answers), default=0.0)
+        if model.trial is not None and beside:
+            model.trial.answered(images, results, perf_counter() - started)
         return Answered(results, decode_s, queue_s, inference_s)
 
 

@@ -9,75 +9,45 @@ folder of metric files, which are not used.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from service.errors import STATUS
+from service.families import (
+    BATCH_SIZE,
+    CANCELLED,
+    DURATION,
+    FAMILIES,
+    IMAGES,
+    IN_FLIGHT,
+    INTERNAL_ERRORS,
+    MODEL_INFO,
+    MODEL_LOADS,
+    QUEUE_DEPTH,
+    READY,
+    REJECTED,
+    REQUESTS,
+    RUNS,
+    SECONDS,
+    STAGE,
+    STAGES,
+    UNSHOWN,
+    WORKERS,
+    Family,
+)
 from service.http import OTHER, Route, Timings
 from service.shared_values import Series, SharedValues
 
-SECONDS = (
-    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
-    *(0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0),
-)
-BATCH_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 _SUM = len(SECONDS) + 1  # where the sum of a histogram over SECONDS lies, from its index
 T = TypeVar("T")
-STAGES = ("read", "decode", "queue", "inference", "respond")
 Merged = dict[str, dict[tuple[str, ...], tuple[float, ...]]]  # by family, then by label values
 OTHER_METHOD = "_OTHER"
 NO_REJECTION = frozenset({"internal"})  # counted as internal errors: the client did nothing that was refused
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric's name without its suffix, and how the numbers of several workers become one."""
-
-    name: str
-    help: str
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...] = ()
-    edges: tuple[float, ...] = ()
-    merge: Literal["sum", "min", "max"] = "sum"
-
-
-REQUESTS = Family("classifier_http_requests", "HTTP requests answered.", "counter", ("route", "method", "code"))
-DURATION = Family(
-    "classifier_http_request_duration_seconds", "Headers read to answer sent.", "histogram", ("route",), SECONDS
-)
-IN_FLIGHT = Family("classifier_requests_in_flight", "HTTP requests being answered.", "gauge")
-STAGE = Family("classifier_stage_duration_seconds", "Time of one stage, per request.", "histogram", ("stage",), SECONDS)
-REJECTED = Family("classifier_rejected", "Requests or images refused, by reason.", "counter", ("reason",))
-INTERNAL_ERRORS = Family("classifier_internal_errors", "Failures that are not the client's.", "counter", ("stage",))
-CANCELLED = Family("classifier_cancelled", "Requests whose client hung up, by stage.", "counter", ("stage",))
-READY = Family("classifier_ready", "1 when every worker is ready to classify.", "gauge", merge="min")
-WORKERS = Family("classifier_workers", "Live worker processes.", "gauge")
-IMAGES = Family("classifier_images", "Images classified.", "counter", ("model", "version"))
-BATCH_SIZE = Family("classifier_batch_size", "Images in one run.", "histogram", ("model", "version"), BATCH_SIZES)
-QUEUE_DEPTH = Family("classifier_queue_depth", "Images admitted and not yet running.", "gauge", ("model", "version"))
-MODEL_INFO = Family(
-    "classifier_model_info",
-    "Above 0 for each version that is served.",
-    "gauge",
-    ("model", "version", "precision", "provider", "sha256"),
-    merge="max",
-)
-MODEL_LOADS = Family(
-    "classifier_model_loads", "Versions that were to be loaded, by how it ended.", "counter", ("model", "outcome")
-)
-# Numbers behind the statistics of the Open Inference Protocol, not of /metrics: what each part of its requests took,
-# and how many batches of which size ran for how long.
-OIP_REQUESTS = Family("oip_requests", "", "counter", ("model", "version", "part", "what"))
-OIP_LAST = Family("oip_last_inference", "", "gauge", ("model", "version"), merge="max")
-RUNS = Family("oip_runs", "", "counter", ("model", "version", "size", "what"))
-FAMILIES = (
-    *(REQUESTS, DURATION, IN_FLIGHT, STAGE, REJECTED, INTERNAL_ERRORS, CANCELLED),
-    *(READY, WORKERS, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO, MODEL_LOADS),
-)
 _HOW: dict[str, Callable[[tuple[float, float]], float]] = {"sum": sum, "min": min, "max": max}
-_BY_NAME = {family.name: family for family in (*FAMILIES, OIP_REQUESTS, OIP_LAST, RUNS)}
+_BY_NAME = {family.name: family for family in (*FAMILIES, *UNSHOWN)}
 
 
 class Counter:
@@ -193,6 +163,10 @@ class Metrics:
     def series(self, family: Family, *labels: str) -> Counter:
         """Return the one series of *family* with these labels, made when it is asked for first."""
         return self._once((family.name, labels), lambda: Counter(self._shared, family, *labels))
+
+    def histogram(self, family: Family, *labels: str) -> Histogram:
+        """Return the one histogram of *family* with these labels, made when it is asked for first."""
+        return self._once((family.name, labels), lambda: Histogram(self._shared, family, *labels))
 
     def merged(self) -> Merged:
         """Read the numbers of all workers, by family and labels; takes milliseconds, so call it in a thread."""

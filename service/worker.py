@@ -26,6 +26,7 @@ from service.oip.repository import Repository
 from service.protocol import Connection
 from service.rollout.admin import Admin
 from service.rollout.control import Control
+from service.rollout.trials import Trials
 from service.rollout.versions import Limits
 from service.rollout.watch import Watch
 from service.settings import Settings
@@ -45,7 +46,8 @@ class Worker:
         self._watchdog = Watchdog(settings.device_timeout_s, self._busy_since)
         self._health = Health(self._engine.models, settings.max_failures, self._show_ready)
         self._phase: str | None = "starting"
-        self.control = Control(settings, self._engine.catalog, self._build, self._count_load)
+        trials = Trials(self._engine, lambda: self._metrics)
+        self.control = Control(settings, self._engine.catalog, self._build, self._count_load, trials)
         repository = Repository(self._engine.catalog, self.control)
         more = (*Admin(self.control).routes, *repository.routes)
         self._app = App(self._engine, settings, self.phase, self._watchdog.well, more)
@@ -131,7 +133,8 @@ class Worker:
         gc.freeze()  # what lives from here to the end is not looked at again by every full collection
         self._phase = None
         self._show_ready()
-        self._watching = asyncio.create_task(Watch(self.control).run())
+        self._watch = Watch(self.control)
+        self._watching = asyncio.create_task(self._watch.run())
 
     def _say(self, phase: str) -> None:
         self._phase = phase

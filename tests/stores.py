@@ -17,10 +17,13 @@ from tests.factories import encode, make_image, make_spec
 SIDE = 28
 
 
-def make_model(spec: ModelSpec, favourite: int, weights: int = 0, tilt: float = 1.0) -> bytes:
+def make_model(
+    spec: ModelSpec, favourite: int, weights: int = 0, tilt: float = 1.0, *, hates_white: bool = False
+) -> bytes:
     """A model file whose answer is class *favourite* for any image, with logits that also depend on the image.
 
-    *weights* is the size of a layer in bytes, for tests of memory; *tilt* how much the favourite is ahead.
+    *weights* is the size of a layer in bytes, for tests of memory; *tilt* how much the favourite is ahead; one that
+    *hates_white* cannot run a batch with an image that is all white.
     """
     classes, features = len(spec.labels), int(np.prod(spec.geometry.shape))
     rng = np.random.default_rng(favourite)
@@ -45,8 +48,19 @@ def make_model(spec: ModelSpec, favourite: int, weights: int = 0, tilt: float = 
             helper.make_node("Add", ["row", "nothing"], ["same"]),
         ]
         last = "same"
+    answer = "logits"
+    if hates_white:  # looks up the darkest pixel in a table that ends before white
+        constants |= {"table": np.zeros(255, np.float32), "image": np.array([1, 2, 3]), "row_end": np.array([1])}
+        answer = "sure"
+        nodes += [
+            helper.make_node("ReduceMin", ["pixels", "image"], ["darkest"], keepdims=0),
+            helper.make_node("Cast", ["darkest"], ["index"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["table", "index"], ["zero"]),
+            helper.make_node("Unsqueeze", ["zero", "row_end"], ["zeros"]),
+            helper.make_node("Add", ["sure", "zeros"], ["logits"]),
+        ]
+    nodes.insert(len(nodes) - (5 if hates_white else 0), helper.make_node("Gemm", [last, "matrix", "bias"], [answer]))
     nodes += [
-        helper.make_node("Gemm", [last, "matrix", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     graph = helper.make_graph(

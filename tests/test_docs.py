@@ -5,7 +5,7 @@ from pathlib import Path
 
 from service.errors import STATUS
 from service.settings import PREFIX, Settings
-from training.config.recipes import RECIPES
+from training.recipes import RECIPES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

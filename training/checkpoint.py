@@ -11,10 +11,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.spec import Calibration, Geometry, Normalisation, Provenance, first_fault
-from training.config.options import NetOptions, dataset_name
 from training.errors import InvalidCheckpoint
 from training.nets import build
 from training.network import Network
+from training.options import NetOptions, dataset_name
 
 NETWORK_PREFIX = "network."  # where the Lightning module keeps the network
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.config.options import NetOptions
 from training.errors import InvalidOption
 from training.nets import DEFAULTS, architecture, build
+from training.options import NetOptions
 
 Window = tuple[int, int]  # kernel and stride of a layer that slides over the plane
 

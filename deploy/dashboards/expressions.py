@@ -3,7 +3,7 @@
 Every expression looks at the instances that the dashboard's variables choose, and metrics of models at its models.
 """
 
-from service.metrics import Family
+from service.families import Family
 
 JOB = "convserve"
 INTERVAL = "[$__rate_interval]"  # Grafana: at least four scrapes

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.dashboards.expressions import mean, rate, selector, total
 from deploy.dashboards.panels import line, of, rows
-from service.metrics import BATCH_SIZE, IMAGES, MODEL_INFO, MODEL_LOADS, QUEUE_DEPTH
+from service.families import BATCH_SIZE, IMAGES, MODEL_INFO, MODEL_LOADS, QUEUE_DEPTH
 
 _LEGEND = "{{model}} {{version}}"
 _OF_VERSION = ("model", "version")

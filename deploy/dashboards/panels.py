@@ -21,7 +21,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from deploy.dashboards.expressions import JOB
-from service.metrics import MODEL_INFO, READY, Family
+from service.families import MODEL_INFO, READY, Family
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDTH = 24  # Grafana's grid

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from deploy.dashboards.expressions import mean, quantile, rate, total
 from deploy.dashboards.panels import figure, heat, line, of
-from service.metrics import (
+from service.families import (
     BATCH_SIZE,
     CANCELLED,
     DURATION,

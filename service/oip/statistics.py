@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from service.metrics import OIP_LAST, OIP_REQUESTS, RUNS, Counter, Metrics
+from service.families import OIP_LAST, OIP_REQUESTS, RUNS
+from service.metrics import Counter, Metrics
 
 _PARTS: Final = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
 _NS: Final = 10**9

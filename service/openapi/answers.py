@@ -122,3 +122,22 @@ class Ready(_Shape):
     """Requests are welcome."""
 
     ready: Literal[True]
+
+
+class TrialFigures(_Shape):
+    """What was counted of one version in one role, by all workers since the server's start."""
+
+    version: int
+    requests: int
+    images: int
+    errors: int
+    compared: int
+    agreement: float | None = None
+    divergence: float | None = None
+
+
+class Trial(_Shape):
+    """The figures of a model's active version, canary and shadow; empty without the last two."""
+
+    name: str
+    roles: dict[Literal["active", "canary", "shadow"], TrialFigures]

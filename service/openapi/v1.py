@@ -1,6 +1,6 @@
 """The table of `/v1`: classifying, and what is served."""
 
-from service.openapi.answers import ClassifiedOne, ClassifiedSeveral, ModelDetails, ModelList
+from service.openapi.answers import ClassifiedOne, ClassifiedSeveral, ModelDetails, ModelList, Trial
 from service.openapi.operation import BINARY, JSON, Answer, Operation, Parameter, Table
 
 MODEL = Parameter("model", {"type": "string"}, "Name of a served model; the default one if not given.")
@@ -71,6 +71,14 @@ TABLE: Table = {
         summary="Describe a model",
         description="Labels, spec and quality of its active version.",
         answers={200: Answer("The model.", {JSON: ModelDetails})},
+        errors=("bad_param", "unknown_model", "not_found"),
+    ),
+    ("GET", "/v1/models/{name}/trial"): Operation(
+        tag="Models",
+        summary="Figures of a canary and a shadow",
+        description="Agreement is the share of images with the active version's class first, divergence the "
+        "mean Kullback-Leibler divergence from it, in nats.",
+        answers={200: Answer("The figures by role.", {JSON: Trial})},
         errors=("bad_param", "unknown_model", "not_found"),
     ),
 }

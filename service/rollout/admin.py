@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from models.spec import first_fault
 from models.store import Precision
 from service import parameters
-from service.errors import BadJson, BadParameter
+from service.errors import BadJson, BadParameter, UnknownModel, quoted
 from service.http import Request, Response, Route
 from service.rollout import edits
 from service.rollout.control import Control, PlanEdit
@@ -87,6 +87,7 @@ class Admin:
                     ("shadow", self.begin_shadow, self.end_shadow),
                 )
             ),
+            Route("/v1/models/{name}/trial", {"GET": self.trial}, role="classify"),
             Route("/v1/deployment", {"GET": self.deployment}, role="admin"),
         )
 
@@ -137,6 +138,15 @@ class Admin:
     async def end_shadow(self, request: Request) -> Response:
         """DELETE /v1/models/{name}/shadow: compare no longer."""
         return await self._change(request, lambda plan: edits.set_shadow(plan, None), "end shadow")
+
+    async def trial(self, request: Request) -> Response:
+        """GET /v1/models/{name}/trial: the figures of its canary and shadow, of all workers since the start."""
+        parameters.parse(request.query, ())
+        name = request.params["name"]
+        lineup = self._control.catalog.lineups.get(name)
+        if lineup is None:
+            raise UnknownModel(f"no model {quoted(name)} is served")
+        return Response(to_json({"name": name, "roles": await self._control.trials.figures(name, lineup)}))
 
     async def deployment(self, request: Request) -> Response:
         """GET /v1/deployment: what this worker serves, as its file says it."""

@@ -16,8 +16,9 @@ from service.catalog import Canary, Catalog, Lineup, ServedModel, VersionState
 from service.errors import LoadFailed, NotApplied, NotReady, UnknownModel, quoted
 from service.lifecycle import Choice, Loaded
 from service.rollout import edits, first, precisions
-from service.rollout.deployment import Deployment, DeploymentFile, InvalidDeployment, ModelPlan
+from service.rollout.deployment import Aborted, Deployment, DeploymentFile, InvalidDeployment, ModelPlan
 from service.rollout.peers import Peers, Standing
+from service.rollout.trials import Trials
 from service.rollout.versions import Limits, Versions
 from service.settings import Settings
 
@@ -36,11 +37,13 @@ class Control:
         catalog: Catalog,
         build: Callable[[Loaded, Limits], Awaitable[ServedModel]],
         outcome: Callable[[str, str], None],
+        trials: Trials,
     ) -> None:
         self._settings = settings
-        self._catalog = catalog
+        self.catalog = catalog
         self.store: ModelStore = first.open_store(settings)
         self.versions = Versions(self.store, settings, build, outcome)
+        self.trials = trials
         self.deployment = Deployment()
         self.troubles: dict[tuple[str, int], str] = {}  # of versions that the deployment asks for
         self.notices: dict[tuple[str, int], str] = {}  # of others, as far as this worker has tried them
@@ -68,7 +71,8 @@ class Control:
 
     async def stop(self) -> None:
         """Wait for what is being retired, and be seen no more by the other workers."""
-        await self.versions.settle()
+        self.trials.attach({})
+        await self.versions.stop()
         if self._seen:
             self.peers.stop()
 
@@ -120,6 +124,17 @@ class Control:
             await self._apply(deployment)
         audit.info("%s follows the store to version %d: generation %d", name, version, deployment.generation)
 
+    async def abort(self, name: str, aborted: Aborted) -> None:
+        """End a trial on all workers."""
+
+        def edit(live: Deployment) -> Deployment:
+            plan = live.models.get(name)
+            return live if plan is None else live.with_plan(name, edits.abort(plan, aborted))
+
+        await asyncio.to_thread(self.file.change, edit)
+        audit.warning("%s: %s version %d is aborted: %s", name, aborted.role, aborted.version, aborted.reason)
+        await self.follow()
+
     async def _prepare(self, name: str, plan: ModelPlan) -> None:
         """Load what *plan* needs, so that it is there when it is served."""
         self.versions.forget_failures(name)
@@ -141,14 +156,16 @@ class Control:
                 lineups[name] = await self._lineup(name, plan)
             except ModelError as error:
                 self.troubles[name, plan.active or 0] = str(error)
-                if name in self._catalog.lineups:
-                    lineups[name] = self._catalog.lineups[name]
+                if name in self.catalog.lineups:
+                    lineups[name] = self.catalog.lineups[name]
         self._serve(deployment, lineups)
 
     def _serve(self, deployment: Deployment, lineups: Mapping[str, Lineup]) -> None:
         """From one moment to the next, serve these line-ups, and let go of what is in none of them."""
         self.deployment = deployment
-        self._catalog.serve(lineups, self._settings.default_model or deployment.default)
+        only = next(iter(lineups)) if len(lineups) == 1 else None
+        self.catalog.serve(lineups, self._settings.default_model or deployment.default or only)
+        self.trials.attach(lineups)
         self.versions.retire(self._in_use())
         self.say()
 
@@ -162,14 +179,26 @@ class Control:
 
     def states(self) -> dict[tuple[str, int], VersionState]:
         """Return what is known of versions that this worker does not serve, or serves in spite of something."""
-        reasons = {**dict.fromkeys(self.stored, "not loaded"), **self.heard, **self.notices, **self.troubles}
+        aborted = {
+            (name, plan.aborted.version): f"{plan.aborted.role} aborted: {plan.aborted.reason}"
+            for name, plan in self.deployment.models.items()
+            if plan.aborted is not None
+        }
+        served = {(model.spec.name, model.spec.version) for model in self._in_use()}
+        reasons = {
+            **dict.fromkeys(self.stored - served, "not loaded"),
+            **aborted,
+            **self.heard,
+            **self.notices,
+            **self.troubles,
+        }
         states = {key: VersionState(*key, "UNAVAILABLE", reason) for key, reason in reasons.items()}
         if (loading := self.versions.loading) is not None:
             states[loading[:2]] = VersionState(*loading[:2], "LOADING", "loading")
         return states
 
     def _in_use(self) -> list[ServedModel]:
-        return [model for lineup in self._catalog.lineups.values() for model in lineup.versions.values()]
+        return [model for lineup in self.catalog.lineups.values() for model in lineup.versions.values()]
 
     async def _lineup(self, name: str, plan: ModelPlan, *, strict: bool = False) -> Lineup:
         """Return what *plan* says, loaded; raises what refuses the active version, or any if *strict*."""

@@ -84,6 +84,14 @@ class Extra(_Frozen):
     precision: Precision = "fp32"
 
 
+class Aborted(_Frozen):
+    """A trial that ended by its rule."""
+
+    version: Version
+    role: Literal["canary", "shadow"]
+    reason: str
+
+
 class ServingPlan(_Frozen):
     """How a model is served. What is None comes from the settings."""
 
@@ -108,6 +116,8 @@ class ModelPlan(ServingPlan):
     """False once the model was unloaded."""
     canary: CanaryPlan | None = None
     shadow: ShadowPlan | None = None
+    aborted: Aborted | None = None
+    """The last trial that ended by its rule; until the next begins."""
     extra: Annotated[tuple[Extra, ...], Field(strict=False)] = ()
 
 

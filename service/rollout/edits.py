@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from service.errors import Conflict
-from service.rollout.deployment import CanaryPlan, Extra, ModelPlan, ShadowPlan
+from service.rollout.deployment import Aborted, CanaryPlan, Extra, ModelPlan, ShadowPlan
 
 
 def promote(plan: ModelPlan, version: int) -> ModelPlan:
@@ -36,14 +36,22 @@ def set_canary(plan: ModelPlan, canary: CanaryPlan | None) -> ModelPlan:
     """Send a share of the requests to another version, or none any more."""
     if canary is not None and canary.version == plan.active:
         raise Conflict(f"version {canary.version} is active: it cannot be its own canary")
-    return _with(plan, canary=canary)
+    return _with(plan, canary=canary, aborted=None if canary is not None else plan.aborted)
 
 
 def set_shadow(plan: ModelPlan, shadow: ShadowPlan | None) -> ModelPlan:
     """Compare another version's answers with the active one's, or no longer."""
     if shadow is not None and shadow.version == plan.active:
         raise Conflict(f"version {shadow.version} is active: it cannot be its own shadow")
-    return _with(plan, shadow=shadow)
+    return _with(plan, shadow=shadow, aborted=None if shadow is not None else plan.aborted)
+
+
+def abort(plan: ModelPlan, aborted: Aborted) -> ModelPlan:
+    """End a trial that has passed a limit, if it has not ended or changed already."""
+    trial = plan.canary if aborted.role == "canary" else plan.shadow
+    if trial is None or trial.version != aborted.version:
+        return plan
+    return _with(plan, **{aborted.role: None}, aborted=aborted)
 
 
 def load(plan: ModelPlan, extra: Extra | None) -> ModelPlan:

@@ -6,10 +6,11 @@ What failed is remembered together with how its files looked, and is tried again
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from models.errors import InvalidModelFile, ModelError
-from models.store import PRECISION_FILES, ModelStore, Stamp
+from models.store import ModelStore, Stamp
 from service import lifecycle, memory
 from service.catalog import ServedModel
 from service.lifecycle import Choice, Loaded
@@ -31,7 +32,7 @@ class _Key(NamedTuple):
     """What makes two of them the same."""
 
     choice: Choice
-    digests: tuple[str, str]  # of the model file and its golden images, from the manifest
+    stamp: Stamp
     provider: Provider
     limits: Limits
 
@@ -61,6 +62,7 @@ class Versions:
         self._settings = settings
         self._build = build
         self._outcome = outcome
+        self._loader = ThreadPoolExecutor(1, "load")  # one thread: the allocator keeps an arena for each
         self._served: dict[_Key, ServedModel] = {}
         self._failed: dict[tuple[Choice, Provider], tuple[Stamp, Refused]] = {}
         self.loading: Choice | None = None
@@ -76,8 +78,8 @@ class Versions:
         before, reason = self._failed.get((choice, provider), ((), None))
         if reason is not None and before == stamp:
             raise reason.again()
+        key = _Key(choice, stamp, provider, self._limits(plan))
         try:
-            key = await asyncio.to_thread(self._key, choice, provider, plan)
             if key not in self._served:
                 self._served[key] = await self._load(key)
             self._failed.pop((choice, provider), None)
@@ -109,31 +111,31 @@ class Versions:
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
 
-    async def settle(self) -> None:
-        """Wait until everything that was retired is gone."""
+    async def stop(self) -> None:
+        """Wait until everything that was retired is gone; nothing more can be loaded."""
         await asyncio.gather(*self._retiring)
+        self._loader.shutdown(wait=False)
 
-    def _key(self, choice: Choice, provider: Provider, plan: ModelPlan) -> _Key:
-        manifest = self._store.manifest(choice.name, choice.version)
-        file, golden = (manifest.files.get(name) for name in (PRECISION_FILES[choice.precision], "golden.npz"))
-        digests = (file.sha256 if file else "", golden.sha256 if golden else "")
-        limits = Limits(
+    def _limits(self, plan: ModelPlan) -> Limits:
+        return Limits(
             plan.max_batch_size or self._settings.max_batch_size,
             self._settings.max_wait_ms if plan.max_wait_ms is None else plan.max_wait_ms,
             plan.queue_capacity or self._settings.queue_capacity,
         )
-        return _Key(choice, digests, provider, limits)
 
     async def _load(self, key: _Key) -> ServedModel:
         self.loading = key.choice
         try:
-            loaded = await asyncio.to_thread(lifecycle.load, self._store, key.choice, self._settings, key.provider)
-            size = await asyncio.to_thread(lifecycle.warm_up, loaded, key.limits.max_batch_size)
+            loaded, size = await asyncio.get_running_loop().run_in_executor(self._loader, self._load_here, key)
         finally:
             self.loading = None
         model = await self._build(loaded, key.limits._replace(max_batch_size=size))
         self._outcome(key.choice.name, "loaded")
         return model
+
+    def _load_here(self, key: _Key) -> tuple[Loaded, int]:
+        loaded = lifecycle.load(self._store, key.choice, self._settings, key.provider)
+        return loaded, lifecycle.warm_up(loaded, key.limits.max_batch_size)
 
     async def _retire(self, model: ServedModel) -> None:
         await model.batcher.stop(self._settings.request_timeout_s + 1)  # nobody waits for longer
@@ -141,4 +143,4 @@ class Versions:
         if model.info is not None:
             model.info.add(-1)
         logger.info("%(name)s version %(version)d (%(precision)s) is retired", model.identity)
-        await asyncio.to_thread(memory.give_back)
+        await asyncio.get_running_loop().run_in_executor(self._loader, memory.give_back)

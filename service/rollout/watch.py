@@ -11,11 +11,12 @@ from typing import NamedTuple
 from models.errors import ModelError
 from models.store import ModelStore, Stamp
 from service.rollout.control import Control
+from service.rollout.deployment import Aborted
 from service.rollout.peers import Standing
 
 logger = logging.getLogger("convserve.rollout")
 TICK_S = 0.1  # one look at one file
-_SCAN_TICKS = 10  # and so often all folders of the store
+SCAN_TICKS = 10  # and so often all folders of the store
 
 
 class _Scan(NamedTuple):
@@ -45,7 +46,7 @@ class Watch:
                 if (stamp := self._control.file.stamp()) != self._file_stamp:
                     self._file_stamp = stamp
                     await self._control.follow()
-                if tick % _SCAN_TICKS == 0:
+                if tick % SCAN_TICKS == 0:
                     await self.scan()
             except Exception:  # whatever it was, the next look may be better, and what is served is served
                 logger.exception("watching the store failed")
@@ -62,10 +63,12 @@ class Watch:
         control.heard = _heard(found.others)
         served = _asked_for(control)
         before, self._served = self._served, {key: found.stamps.get(key, ()) for key in served}
-        if any(before[key] != self._served[key] for key in before.keys() & self._served):
+        if before != self._served:  # also when another version is served: its files may have changed since it was read
             await control.follow()
         if found.leads:
             await self._try_new(found.stamps, served)
+            for trial, reason in await asyncio.to_thread(control.trials.aborts, control.deployment):
+                await control.abort(trial.name, Aborted(version=trial.version, role=trial.role, reason=reason))
 
     def _look(self) -> _Scan:
         store, peers = self._control.store, self._control.peers

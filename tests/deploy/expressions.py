@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from service.metrics import FAMILIES
+from service.families import FAMILIES
 from tests.deploy.tools import DEPLOY
 
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}

@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from deploy.dashboards.__main__ import FOLDER, render
 from deploy.dashboards.expressions import quantile, rate, selector
 from deploy.dashboards.panels import WIDTH
-from service.metrics import DURATION, IMAGES, READY, REQUESTS
+from service.families import DURATION, IMAGES, READY, REQUESTS
 from tests.deploy.expressions import dashboards
 
 

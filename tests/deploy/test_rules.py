@@ -7,7 +7,7 @@ import yaml
 
 from deploy import prometheus_rule
 from service.errors import STATUS
-from service.metrics import STAGES
+from service.families import STAGES
 from tests.deploy.expressions import SERIES, Shipped, of_alerts, of_dashboards, of_rules, of_the_adapter, rules
 from tests.deploy.tools import DEPLOY, ROOT, need, run
 

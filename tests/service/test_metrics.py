@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from service import families
 from service import metrics as m
 from service.http import Response, Route
 from service.metrics import Metrics
@@ -27,7 +28,7 @@ def test_every_family_is_there_from_the_start() -> None:
     """At 0: a rate over what has not happened yet is 0, not absent."""
     text = Metrics(ROUTES).render().decode()
 
-    for family in m.FAMILIES:
+    for family in families.FAMILIES:
         assert f"# TYPE {family.name}" in text
     assert 'classifier_rejected_total{reason="queue_full"} 0.0' in text
     assert 'classifier_http_requests_total{code="200",method="POST",route="/a"} 0.0' in text
@@ -52,21 +53,21 @@ def test_a_histogram_counts_what_is_not_above_its_edges() -> None:
 def test_workers_are_merged_by_the_kind_of_number() -> None:
     """Counters sum, dead workers included; gauges of the living sum, or take the least."""
     series = [
-        Series(m.IMAGES.name, ("lenet", "1"), (5.0,), 1),
-        Series(m.IMAGES.name, ("lenet", "1"), (7.0,), None),
-        Series(m.QUEUE_DEPTH.name, ("lenet", "1"), (2.0,), 1),
-        Series(m.QUEUE_DEPTH.name, ("lenet", "1"), (3.0,), 2),
-        Series(m.QUEUE_DEPTH.name, ("lenet", "1"), (9.0,), None),
-        Series(m.READY.name, (), (1.0,), 1),
-        Series(m.READY.name, (), (0.0,), 2),
+        Series(families.IMAGES.name, ("lenet", "1"), (5.0,), 1),
+        Series(families.IMAGES.name, ("lenet", "1"), (7.0,), None),
+        Series(families.QUEUE_DEPTH.name, ("lenet", "1"), (2.0,), 1),
+        Series(families.QUEUE_DEPTH.name, ("lenet", "1"), (3.0,), 2),
+        Series(families.QUEUE_DEPTH.name, ("lenet", "1"), (9.0,), None),
+        Series(families.READY.name, (), (1.0,), 1),
+        Series(families.READY.name, (), (0.0,), 2),
         Series("of another version", (), (1.0,), 1),
     ]
 
     merged = m._merge(series)
 
-    assert merged[m.IMAGES.name]["lenet", "1"] == (12.0,)
-    assert merged[m.QUEUE_DEPTH.name]["lenet", "1"] == (5.0,)
-    assert merged[m.READY.name][()] == (0.0,)
+    assert merged[families.IMAGES.name]["lenet", "1"] == (12.0,)
+    assert merged[families.QUEUE_DEPTH.name]["lenet", "1"] == (5.0,)
+    assert merged[families.READY.name][()] == (0.0,)
     assert "of another version" not in merged
 
 

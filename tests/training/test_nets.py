@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from training.config.options import NetOptions
 from training.errors import InvalidOption, UnknownName
 from training.nets import NETS, build
 from training.nets.architecture import Task
+from training.options import NetOptions
 
 
 def parameters(net: nn.Module) -> int:

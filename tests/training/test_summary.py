@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.config.options import NetOptions
 from training.errors import InvalidOption, UnknownName
 from training.nets import NETS, build
+from training.options import NetOptions
 from training.summary import (
     Layer,
     convolution_multiply_adds,

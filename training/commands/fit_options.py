@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from training.config.options import Activation, Initialisation, Mode, Resize
+from training.options import Activation, Initialisation, Mode, Resize
 
 NET, DATA, AUGMENT = "The net", "The data", "Augmentation, of training images only"
 SOURCE_HELP = "digits, or the folder of its files: mnist:PATH, fashion-mnist:PATH, cifar10:PATH, folder:PATH."

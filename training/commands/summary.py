@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.commands.common import one_line_errors
-from training.config.options import Activation, NetOptions
+from training.options import Activation, NetOptions
 
 if TYPE_CHECKING:
     from training.summary import Layer

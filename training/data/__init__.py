@@ -7,7 +7,6 @@ request does. Does not know what is trained on them.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from training.config.options import DataOptions
 from training.data import cifar10, digits, folder, mnist
 from training.data.dataset import (
     LIMITS,
@@ -22,6 +21,7 @@ from training.data.dataset import (
 )
 from training.data.split import stratified
 from training.errors import InvalidData, InvalidOption, UnknownName
+from training.options import DataOptions
 
 __all__ = [
     "DATASETS",

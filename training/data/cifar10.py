@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from training.config.options import DataOptions
 from training.data.dataset import ClassIds, Dataset, Pixels, Split
 from training.data.files import EncodedPixels
 from training.data.geometry import choose
 from training.data.split import VALIDATION_SHARE, hold_out
 from training.errors import InvalidData
+from training.options import DataOptions
 
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)

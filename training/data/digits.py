@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from training.config.options import DataOptions
 from training.data.dataset import Dataset, Split
 from training.data.files import png
 from training.data.geometry import choose
 from training.data.split import stratified
+from training.options import DataOptions
 
 
 def load(_: Path, options: DataOptions) -> Dataset:

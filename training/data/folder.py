@@ -16,12 +16,12 @@ import numpy as np
 from models.errors import ModelError
 from models.preprocess import decode, open_image
 from models.spec import Geometry
-from training.config.options import DataOptions
 from training.data.dataset import LIMITS, Dataset, Split
 from training.data.files import StoredFiles
 from training.data.geometry import choose
 from training.data.split import by_name
 from training.errors import InvalidData
+from training.options import DataOptions
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MIN_IMAGES = 2  # of a class: one to learn from, one to test on

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from models.spec import Geometry
-from training.config.options import DataOptions
+from training.options import DataOptions
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 RESIZE_RATIO = 256 / 224  # shorter side to crop: A. Krizhevsky et al., NIPS 2012, and nearly everybody since

@@ -13,12 +13,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from training.config.options import DataOptions
 from training.data.dataset import ClassIds, Dataset, Pixels, Split
 from training.data.files import EncodedPixels
 from training.data.geometry import choose
 from training.data.split import VALIDATION_SHARE, hold_out
 from training.errors import InvalidData
+from training.options import DataOptions
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 UNSIGNED_BYTE = 0x08

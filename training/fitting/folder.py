@@ -21,8 +21,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from training.config import FitConfig
-from training.config.options import dataset_name
 from training.errors import InvalidRun
+from training.options import dataset_name
 
 AUTO = "auto"
 CONFIG = TypeAdapter(FitConfig)

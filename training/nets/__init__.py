@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from training.config.options import NetOptions
 from training.errors import InvalidOption, UnknownName
 from training.nets.alexnet import ALEXNET
 from training.nets.architecture import Architecture, Task, initialise
@@ -16,6 +15,7 @@ from training.nets.mnist_cnn import MNIST_CNN
 from training.nets.nin import NIN
 from training.nets.simple_cnn import SIMPLE_CNN
 from training.nets.vgg import VGGS
+from training.options import NetOptions
 
 NETS: Mapping[str, Architecture] = {
     "lenet": LENET,

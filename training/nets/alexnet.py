@@ -6,8 +6,8 @@ NIPS 2012, in the form that textbooks give it: no split over two devices, no loc
 
 from torch import nn
 
-from training.config.options import NetOptions
 from training.nets.architecture import Architecture, Task, activation, flat, network, scaled, stack
+from training.options import NetOptions
 
 DROPOUT = 0.5
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.config.options import Activation, Initialisation, NetOptions
+from training.options import Activation, Initialisation, NetOptions
 
 Layer = tuple[str, nn.Module]
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}

@@ -6,8 +6,8 @@ that textbooks give it: max-pooling, and logits instead of radial basis function
 
 from torch import nn
 
-from training.config.options import NetOptions
 from training.nets.architecture import Architecture, Task, activation, flat, network, scaled, stack
+from training.options import NetOptions
 
 
 def lenet(task: Task, options: NetOptions) -> nn.Sequential:

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from training.config.options import NetOptions
 from training.nets.architecture import Architecture, Task, activation, flat, network, scaled, stack
+from training.options import NetOptions
 
 
 def mnist_cnn(task: Task, options: NetOptions) -> nn.Sequential:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from training.config.options import NetOptions
 from training.nets.architecture import Architecture, Layer, Task, activation, network, scaled, stack
+from training.options import NetOptions
 
 DROPOUT = 0.5
 

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from training.config.options import NetOptions
 from training.nets.architecture import Architecture, Layer, Task, activation, flat, network, scaled, stack
+from training.options import NetOptions
 
 CHANNELS, UNITS = (32, 64, 128), (512, 64)
 

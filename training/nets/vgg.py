@@ -9,8 +9,8 @@ from functools import partial
 
 from torch import nn
 
-from training.config.options import NetOptions
 from training.nets.architecture import Architecture, Layer, Task, activation, flat, network, scaled, stack
+from training.options import NetOptions
 
 CHANNELS = (64, 128, 256, 512, 512)  # of the five blocks
 CONVOLUTIONS: Mapping[str, tuple[int, ...]] = {  # in each block

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from service.settings import Settings
 from service.worker import Worker
@@ -60,7 +61,7 @@ class Pair:
 
 @asynccontextmanager
 async def paired(tmp_path: Path, count: int = 2, **changes: Any) -> AsyncIterator[Pair]:
-    """Started workers, with one core each; `tmp_path/store` is there already."""
+    """Started workers, with one core each, that look at their store often; `tmp_path/store` is there already."""
     folders = {"model_store": tmp_path / "store", "state_dir": tmp_path / "state"}
     workers = []
     try:
@@ -73,7 +74,8 @@ async def paired(tmp_path: Path, count: int = 2, **changes: Any) -> AsyncIterato
             if worker._loading is not None:
                 await worker._loading
             assert worker.phase() is None, worker.phase()
-        yield Pair(workers, tmp_path / "store")
+        with patch("service.rollout.watch.SCAN_TICKS", 2):
+            yield Pair(workers, tmp_path / "store")
     finally:
         for worker in workers:
             await worker.stop()

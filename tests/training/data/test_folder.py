@@ -10,9 +10,9 @@ from models.preprocess import DecodeLimits, preprocess
 from tests.factories import encode, make_image
 from tests.photos import make_photo_folder
 from training import data
-from training.config.options import DataOptions
 from training.data.files import StoredFiles
 from training.errors import InvalidData, InvalidOption
+from training.options import DataOptions
 
 
 def make_folder(folder: Path, counts: dict[str, int]) -> Path:

@@ -1,7 +1,7 @@
 """training/data/geometry.py."""
 
-from training.config.options import DataOptions
 from training.data.geometry import GEOMETRIES, choose
+from training.options import DataOptions
 
 
 def test_a_data_set_has_a_geometry_of_its_own() -> None:

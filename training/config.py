@@ -6,8 +6,8 @@ The defaults are those of LeNet on the digits; `configure` has those of any net 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from training.config import recipes
-from training.config.options import Activation, DataOptions, Initialisation, Mode, NetOptions, Resize
+from training import recipes
+from training.options import Activation, DataOptions, Initialisation, Mode, NetOptions, Resize
 
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["one-cycle", "cosine", "step", "plateau", "constant"]

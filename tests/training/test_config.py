@@ -1,13 +1,13 @@
-"""training/config/: what a run does unless told otherwise."""
+"""training/config.py and training/recipes.py: what a run does unless told otherwise."""
 
 from dataclasses import replace
 
 import pytest
 
 from training.config import FitConfig, configure
-from training.config.recipes import RECIPES, VARIETIES
 from training.data import DATASETS
 from training.nets import NETS, build
+from training.recipes import RECIPES, VARIETIES
 
 
 def test_every_net_and_every_data_set_has_a_recipe() -> None:
