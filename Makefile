@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help serve test test-full lint format train bench bench-against bench-precision memory build container image compose dashboards rules lock clean
+.PHONY: help serve test test-full lint format train bench bench-against bench-precision memory screenshot build container image compose dashboards rules lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ bench-precision: $(VENV)/.dev ## int8 over fp32 of full-size AlexNet and VGG16; 
 
 memory: $(VENV)/.dev ## memory of a worker over 200,000 requests; writes build/memory.json
 	$(BIN)/python -m benchmarks.memory
+
+screenshot: $(VENV)/.dev ## the README's picture of the page, taken with the system's Chromium
+	$(BIN)/python -m tests.e2e.screenshot
 
 build: $(VENV)/.serve ## a Bento for CPUs; `bentoml build` makes the one for GPUs
 	$(BIN)/bentoml build --bentofile bentofile.cpu.yaml

@@ -30,6 +30,7 @@ from service.rollout.trials import Trials
 from service.rollout.versions import Limits
 from service.rollout.watch import Watch
 from service.settings import Settings
+from service.ui.preview import Preview
 from service.watchdog import Watchdog
 
 logger = logging.getLogger("convserve.worker")
@@ -41,7 +42,8 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._engine = Engine(Decoder(settings.decode_limits, settings.decodes, settings.max_request_pixels))
+        decoder = Decoder(settings.decode_limits, settings.decodes, settings.max_request_pixels)
+        self._engine = Engine(decoder)
         self._drain = Drain(settings)
         self._watchdog = Watchdog(settings.device_timeout_s, self._busy_since)
         self._health = Health(self._engine.models, settings.max_failures, self._show_ready)
@@ -49,7 +51,7 @@ class Worker:
         trials = Trials(self._engine, lambda: self._metrics)
         self.control = Control(settings, self._engine.catalog, self._build, self._count_load, trials)
         repository = Repository(self._engine.catalog, self.control)
-        more = (*Admin(self.control).routes, *repository.routes)
+        more = (*Preview(self._engine, decoder).routes, *Admin(self.control).routes, *repository.routes)
         self._app = App(self._engine, settings, self.phase, self._watchdog.well, more)
         self._metrics = self._app.metrics
         self._loading: asyncio.Task[None] | None = None

@@ -18,13 +18,14 @@ def models(url: Url = DEFAULT_URL, key: Key = None) -> None:
     for model in ask(Service(url, key), "GET", "/v1/models")["models"]:
         for version in model["versions"]:
             active = version["version"] == model.get("version")
+            quality = model.get("quality") if active else None  # of the active version; none where nobody measured it
             table.add_row(
                 model["name"],
                 str(version["version"]),
                 version["state"],
                 ", ".join(version.get("roles", ())),
                 ", ".join(version.get("precisions", ())),
-                f"{model['quality']['top1']:.4f}" if active else "",
+                "" if quality is None else f"{quality['top1']:.4f}",
                 model["provider"] if active else "",
                 version.get("reason", ""),
             )

@@ -63,13 +63,15 @@ def _version(store: ModelStore, name: str, version: int, precision: Precision) -
         yield Finding(
             where, f"fails its golden images: {fault}", "the file is not the one that was exported; do that anew"
         )
-    if doubt := suspicion(outputs.logits, outputs.probabilities):
+    calibration = loaded.spec.calibration
+    temperature = 1.0 if calibration is None else calibration.temperature
+    if doubt := suspicion(outputs.logits, outputs.probabilities, temperature):
         yield Finding(where, *doubt)
 
 
-def suspicion(logits: Floats, probabilities: Floats) -> tuple[str, str] | None:
+def suspicion(logits: Floats, probabilities: Floats, temperature: float = 1.0) -> tuple[str, str] | None:
     """Return what is odd about how *probabilities* (N, K) follow from *logits* (N, K), and what to do about it."""
-    once = softmax(logits)
+    once = softmax(logits / temperature)
     if _agree(probabilities, softmax(once)) and not _agree(probabilities, once):
         return (
             "its probabilities are the softmax of a softmax: flatter than they should be, never near 1",
@@ -82,8 +84,8 @@ def suspicion(logits: Floats, probabilities: Floats) -> tuple[str, str] | None:
         )
     if not _agree(probabilities, once):
         return (
-            "its probabilities are not the softmax of its logits",
-            "export it anew; a calibrated model scales its logits, and its probabilities with them",
+            f"its probabilities are not the softmax of its logits, at the temperature {temperature:g} of its spec",
+            "export it anew",
         )
     return None
 

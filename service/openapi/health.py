@@ -28,6 +28,16 @@ TABLE: Table = {
         summary="This document",
         answers={200: Answer("OpenAPI 3.1.", {JSON: JSON_OBJECT})},
     ),
+    ("GET", "/"): Operation(
+        tag="Pages",
+        summary="To the page",
+        answers={307: Answer("To `/ui`.", headers={"Location": "Where the page is."})},
+    ),
+    ("GET", "/ui"): Operation(
+        tag="Pages",
+        summary="A page to classify images on",
+        answers={200: Answer("The page.", {"text/html": TEXT})},
+    ),
     ("GET", "/docs"): Operation(
         tag="Pages",
         summary="This document, to read and to try",

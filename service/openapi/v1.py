@@ -59,6 +59,15 @@ TABLE: Table = {
         },
         errors=("bad_param", "unknown_model", "bad_multipart", "too_many_images", *IMAGE_ERRORS, *WORK_ERRORS),
     ),
+    ("POST", "/v1/preprocess"): Operation(
+        tag="Classify",
+        summary="See what the network sees",
+        description="One image as the raw body, decoded and fitted as the model's spec says.",
+        parameters=(MODEL, VERSION, *QUEUEING),
+        body=IMAGE,
+        answers={200: Answer("The exact pixels.", {"image/png": BINARY})},
+        errors=("unknown_model", *IMAGE_ERRORS, *WORK_ERRORS),
+    ),
     ("GET", "/v1/models"): Operation(
         tag="Models",
         summary="List the models",

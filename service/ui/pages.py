@@ -32,10 +32,20 @@ class Pages:
         self._files: dict[str, bytes] = {}
         self._document = b""
         self.routes = (
+            Route("/", {"GET": self.to_page}),
+            Route("/ui", {"GET": self.page}),
             Route("/docs", {"GET": self.docs}),
             Route("/static/{file}", {"GET": self.static}),
             Route("/openapi.json", {"GET": self.document}),
         )
+
+    async def to_page(self, request: Request) -> Response:
+        """GET /: to the page, wherever a proxy has put it."""
+        return Response(b"", 307, headers=[(b"location", b"ui")])
+
+    async def page(self, request: Request) -> Response:
+        """GET /ui: classify images."""
+        return self._file("ui.html")
 
     async def docs(self, request: Request) -> Response:
         """GET /docs: the API, to read and to try."""

@@ -27,12 +27,14 @@ def free_port() -> int:
         return port
 
 
-def require(tool: str) -> None:
-    """Skip the test where a tool is not installed, and fail it in CI, which installs all of them."""
-    if shutil.which(tool) is None:
+def require(tool: str) -> str:
+    """Return where a tool is; skip the test where it is not installed, and fail it in CI, which installs all."""
+    path = shutil.which(tool)
+    if path is None:
         if os.environ.get("CI"):
             pytest.fail(f"{tool} is not installed")
         pytest.skip(f"{tool} is not installed")
+    return path
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Keys, rates, origins, a prefix, TLS and the metrics' own port on real servers."""
 
 import hashlib
-import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -100,11 +99,11 @@ def test_metrics_have_their_own_port(server: Server, metrics_port: int) -> None:
 
 def test_tls_from_files(tmp_path: Path) -> None:
     """The port speaks TLS 1.2 or newer, and no plain HTTP."""
-    require("openssl")
+    openssl = require("openssl")
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run(
         [
-            *(shutil.which("openssl") or "", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-noenc", "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
             *("-keyout", str(key), "-out", str(certificate)),
         ],
