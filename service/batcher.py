@@ -21,7 +21,7 @@ import numpy as np
 from service.admission import Claim, Room, RoomLimits
 from service.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
 from service.lanes import Entry, Image, Lanes
-from service.observer import Observer
+from service.observer import Observer, Reason
 from service.outputs import Answer, Outputs
 
 logger = logging.getLogger("convserve.batcher")
@@ -64,6 +64,7 @@ class Batcher:
         self.busy_since: float | None = None  # when the batch began that the device's thread runs
         self.failed_in_row = 0  # batches without one usable answer
         self._turn: asyncio.Handle | None = None  # the next call of _dispatch, if one is due
+        self._reason: Reason = "device_free"  # what the next batch has waited for
         self._stopping = False
         self._expiry: asyncio.TimerHandle | None = None
         self._expiry_at = math.inf
@@ -159,15 +160,20 @@ class Batcher:
             self._turn = None
         if self._running or not self._queue:
             return
-        if len(self._queue) < self.max_batch_size and (wait_s := self._wait_s()):
+        full = len(self._queue) >= self.max_batch_size
+        if not full and (wait_s := self._wait_s()):
+            self._reason = "max_wait" if wait_s == self._max_wait_s else "gathered"
             left = self._queue.oldest_at() + wait_s - perf_counter()
             if left > 0:
                 self._turn = self._loop.call_later(left, self._dispatch)
                 return
+        reason, self._reason = self._reason, "device_free"
         self._running = self.next_batch()
         if not self._running:
             self._note_idle()
-        elif self._in_loop:
+            return
+        self._observer.dispatched("full" if full else "drain" if self._stopping else reason)
+        if self._in_loop:
             self._finish(self._running, self._run_batch(self._running))
         else:
             self._room.begin(len(self._running))

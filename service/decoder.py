@@ -5,7 +5,7 @@ A tiny image is decoded where it stands, which takes less time than handing it t
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
@@ -24,9 +24,16 @@ Decoded = Pixels | ModelError | RequestError
 
 
 class Decoder:
-    """The threads that decode; *max_request_pixels* is for all images of a request together."""
+    """The threads that decode; *max_request_pixels* is for all images of a request together; *seen* hears each size."""
 
-    def __init__(self, limits: DecodeLimits, threads: int, max_request_pixels: int) -> None:
+    def __init__(
+        self,
+        limits: DecodeLimits,
+        threads: int,
+        max_request_pixels: int,
+        seen: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._seen = seen
         self._limits = limits
         self._max_request_pixels = max_request_pixels
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
@@ -55,8 +62,10 @@ class Decoder:
         try:
             tiny = open_tiny(data, self._limits)
             if tiny is not None:
+                self._seen(tiny.width * tiny.height)
                 return fit(decode(tiny, geometry), geometry)
             pixels = examine(data, geometry, self._limits)
+            self._seen(pixels)
             if pixels <= TINY_PIXELS and len(data) <= TINY_BYTES:
                 return preprocess(data, geometry, self._limits)
         except ModelError as error:

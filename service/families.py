@@ -10,11 +10,17 @@ SECONDS = (
 BATCH_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 
 STAGES = ("read", "decode", "queue", "inference", "respond")
+SHARES = (*(tenth / 10 for tenth in range(1, 10)), 0.95, 0.99, 1.0)
+PIXELS = (256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric's name without its suffix, and how the numbers of several workers become one."""
+    """A metric's name without its suffix, and how the numbers of several workers become one.
+
+    The numbers of a *spread* family lie side by side: each takes one of the values that follow the other labels' as its
+    last label.
+    """
 
     name: str
     help: str
@@ -22,6 +28,7 @@ class Family:
     labels: tuple[str, ...] = ()
     edges: tuple[float, ...] = ()
     merge: Literal["sum", "min", "max"] = "sum"
+    spread: bool = False
 
 
 REQUESTS = Family("classifier_http_requests", "HTTP requests answered.", "counter", ("route", "method", "code"))
@@ -67,9 +74,71 @@ DIVERGENCE = Family(
 )
 SKIPPED = Family("classifier_trial_skipped", "Images not compared: never idle for long enough.", "counter", _TRIAL)
 TRIAL = (TRIAL_REQUESTS, TRIAL_DURATION, TRIAL_IMAGES, TRIAL_ERRORS, COMPARED, AGREED, DIVERGENCE, SKIPPED)
+_VERSION = ("model", "version")
+DISPATCHES = Family(
+    "classifier_dispatches", "Batches, by why they were run when they were.", "counter", (*_VERSION, "reason")
+)
+MODEL_NODES = Family(
+    "classifier_model_nodes",
+    "Nodes of the graph on each execution provider.",
+    "gauge",
+    (*_VERSION, "precision", "provider"),
+    merge="max",
+)
+INPUT_PIXELS = Family(
+    "classifier_input_pixels", "Size of an image as it came, width × height.", "histogram", (), PIXELS
+)
+# What the answers look like. The classes of a version lie side by side.
+PREDICTIONS = Family(
+    "classifier_predictions", "Images by the class found most probable.", "counter", (*_VERSION, "class"), spread=True
+)
+CONFIDENCE = Family("classifier_confidence", "Probability of the class found.", "histogram", _VERSION, SHARES)
+MARGIN = Family("classifier_margin", "Its lead over the second class.", "histogram", _VERSION, SHARES)
+ENTROPY = Family(
+    "classifier_entropy", "Entropy of the probabilities, 1 when all are equal.", "histogram", _VERSION, SHARES
+)
+BRIGHTNESS = Family(
+    "classifier_input_brightness", "Mean of an image's pixels, 1 is white.", "histogram", _VERSION, SHARES
+)
+DRIFT = Family(
+    "classifier_drift_psi",
+    "Population stability index of recent images against the test split; above 0.25 is another population.",
+    "gauge",
+    (*_VERSION, "kind"),
+)
+FEEDBACK = Family("classifier_feedback", "Images whose label was told, by outcome.", "counter", (*_VERSION, "outcome"))
+CALIBRATION_ERROR = Family(
+    "classifier_feedback_calibration_error", "Expected calibration error of these images.", "gauge", _VERSION
+)
+RECORDS_DROPPED = Family(
+    "classifier_records_dropped", "Records that were not written, for want of time or room.", "counter", ("record",)
+)
+QUALITY = (
+    *(INPUT_PIXELS, PREDICTIONS, CONFIDENCE, MARGIN, ENTROPY, BRIGHTNESS, DRIFT),
+    *(FEEDBACK, CALIBRATION_ERROR, RECORDS_DROPPED),
+)
+# Behind these: fading counts and what is expected of them; counts and sums of feedback in bins of confidence.
+WINDOW = Family("drift_window", "", "gauge", (*_VERSION, "kind"))
+REFERENCE = Family("drift_reference", "", "gauge", (*_VERSION, "kind"), merge="max")
+CALIBRATION = Family("feedback_calibration", "", "counter", _VERSION)
+CPU_SECONDS = Family("classifier_process_cpu_seconds", "Processor time of the workers.", "counter")
+RESIDENT = Family("classifier_process_resident_memory_bytes", "Resident memory of the workers.", "gauge")
+OPEN_FILES = Family("classifier_process_open_fds", "Open files and connections of the workers.", "gauge")
+GPU_UTILISATION = Family(
+    "classifier_gpu_utilization_ratio", "Part of the time that it was busy.", "gauge", ("gpu",), merge="max"
+)
+GPU_MEMORY = Family("classifier_gpu_memory_used_bytes", "Memory in use, by whomever.", "gauge", ("gpu",), merge="max")
+GPU_MEMORY_TOTAL = Family("classifier_gpu_memory_total_bytes", "Memory of the GPU.", "gauge", ("gpu",), merge="max")
+BUILD_INFO = Family(
+    "classifier_build_info", "Always 1.", "gauge", ("version", "python", "onnxruntime", "bentoml"), merge="max"
+)
+MACHINE = (CPU_SECONDS, RESIDENT, OPEN_FILES, GPU_UTILISATION, GPU_MEMORY, GPU_MEMORY_TOTAL, BUILD_INFO)
 FAMILIES = (
     *(REQUESTS, DURATION, IN_FLIGHT, STAGE, REJECTED, INTERNAL_ERRORS, CANCELLED),
     *(READY, WORKERS, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO, MODEL_LOADS),
+    *(DISPATCHES, MODEL_NODES),
     *TRIAL,
+    *QUALITY,
+    *MACHINE,
 )
-UNSHOWN = (OIP_REQUESTS, OIP_LAST, RUNS)
+UNSHOWN = (OIP_REQUESTS, OIP_LAST, RUNS, WINDOW, REFERENCE, CALIBRATION)

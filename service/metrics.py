@@ -1,26 +1,25 @@
-"""What is measured, under which names, and the text that Prometheus scrapes.
+"""What one worker counts: on the way of a request a metric is an index into `SharedValues` and an addition.
 
-On the way of a request a metric is an index into `SharedValues` and an addition. Series are made from closed sets
-only: routes of the table, methods and codes that are known, names of models that were loaded. Nothing that a client
-sends becomes a label. prometheus_client is imported where text is made: at import time it would look for BentoML's
-folder of metric files, which are not used.
+Series are made from closed sets only: routes of the table, methods and codes that are known, names of models that were
+loaded. Nothing that a client sends becomes a label. The names are in families.py, the text in exposition.py.
 """
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
+from service import exposition
 from service.errors import STATUS
+from service.exposition import Merged
 from service.families import (
     BATCH_SIZE,
     CANCELLED,
+    DISPATCHES,
     DURATION,
-    FAMILIES,
     IMAGES,
     IN_FLIGHT,
+    INPUT_PIXELS,
     INTERNAL_ERRORS,
     MODEL_INFO,
     MODEL_LOADS,
@@ -32,22 +31,17 @@ from service.families import (
     SECONDS,
     STAGE,
     STAGES,
-    UNSHOWN,
     WORKERS,
     Family,
 )
 from service.http import OTHER, Route, Timings
-from service.shared_values import Series, SharedValues
+from service.observer import Reason
+from service.shared_values import SharedValues
 
 _SUM = len(SECONDS) + 1  # where the sum of a histogram over SECONDS lies, from its index
 T = TypeVar("T")
-Merged = dict[str, dict[tuple[str, ...], tuple[float, ...]]]  # by family, then by label values
 OTHER_METHOD = "_OTHER"
 NO_REJECTION = frozenset({"internal"})  # counted as internal errors: the client did nothing that was refused
-
-
-_HOW: dict[str, Callable[[tuple[float, float]], float]] = {"sum": sum, "min": min, "max": max}
-_BY_NAME = {family.name: family for family in (*FAMILIES, *UNSHOWN)}
 
 
 class Counter:
@@ -86,6 +80,36 @@ class Histogram:
         values[self._sum] += value
 
 
+class Block:
+    """The numbers of one series that is several: classes, bins, or a histogram with its sum."""
+
+    __slots__ = ("_count", "_shared", "index")
+
+    def __init__(self, shared: SharedValues, family: Family, labels: tuple[str, ...], count: int) -> None:
+        self._shared = shared
+        self._count = count
+        self.index = shared.allocate(family.name, labels, count)
+
+    def all(self) -> "memoryview[float]":
+        """Return the numbers of all series, of which this one's begin at `index`; not to be kept."""
+        return self._shared.values
+
+    def values(self) -> Sequence[float]:
+        """Return the numbers."""
+        return self._shared.values[self.index : self.index + self._count].tolist()
+
+    def set(self, values: Iterable[float]) -> None:
+        """Set all of them."""
+        for i, value in enumerate(values, self.index):
+            self._shared.values[i] = value
+
+    def add(self, amounts: Sequence[float]) -> None:
+        """Add to each of them."""
+        for i, amount in enumerate(amounts, self.index):
+            if amount:
+                self._shared.values[i] += amount
+
+
 class ModelMetrics:
     """The series of one served model."""
 
@@ -96,6 +120,7 @@ class ModelMetrics:
         self.images = Counter(shared, IMAGES, *labels)
         self.batch_size = Histogram(shared, BATCH_SIZE, *labels)
         self.queue_depth = Counter(shared, QUEUE_DEPTH, *labels)
+        self.dispatches = {reason: Counter(shared, DISPATCHES, *labels, reason) for reason in get_args(Reason)}
 
     def ran(self, size: int, seconds: float) -> None:
         """Count a batch that was answered."""
@@ -132,6 +157,7 @@ class Metrics:
         self.internal_errors = {stage: Counter(shared, INTERNAL_ERRORS, stage) for stage in ("request", "inference")}
         self.cancelled = {stage: Counter(shared, CANCELLED, stage) for stage in STAGES[:4]}
         self.in_flight = Counter(shared, IN_FLIGHT)
+        self.input_pixels = Histogram(shared, INPUT_PIXELS)
         self._made: dict[tuple[object, ...], Any] = {}  # series that live on when what they speak of is loaded again
         self.ready = Counter(shared, READY)
         self._workers = Counter(shared, WORKERS)
@@ -139,7 +165,7 @@ class Metrics:
     def start(self, folder: Path) -> int:
         """Share the numbers with the other workers of the server, through files in *folder*; return how many live."""
         self._workers.set(1)
-        return self._shared.start(folder, keeps=lambda name: name in _BY_NAME and _BY_NAME[name].kind != "gauge")
+        return self._shared.start(folder, keeps=exposition.outlives)
 
     def model(self, name: str, version: int) -> ModelMetrics:
         """Return the series of a version that was loaded, made when it is loaded first."""
@@ -168,9 +194,13 @@ class Metrics:
         """Return the one histogram of *family* with these labels, made when it is asked for first."""
         return self._once((family.name, labels), lambda: Histogram(self._shared, family, *labels))
 
+    def block(self, family: Family, labels: tuple[str, ...], count: int) -> Block:
+        """Return the *count* numbers of *family* with these labels, made when they are asked for first."""
+        return self._once((family.name, labels), lambda: Block(self._shared, family, labels, count))
+
     def merged(self) -> Merged:
         """Read the numbers of all workers, by family and labels; takes milliseconds, so call it in a thread."""
-        return _merge(self._shared.read())
+        return exposition.merge(self._shared.read())
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request; *route* is a template of the table or `OTHER`."""
@@ -195,54 +225,4 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return the state of all workers in Prometheus' text format; takes milliseconds, so call it in a thread."""
-        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 (see the module's text)
-
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self._shared.read()))  # type: ignore[arg-type]
-        return generate_latest(registry)
-
-
-class _Collector:
-    """Offers merged series to prometheus_client."""
-
-    def __init__(self, series: list[Series]) -> None:
-        self._series = series
-
-    def collect(self) -> Iterator[object]:
-        from prometheus_client.core import (  # noqa: PLC0415
-            CounterMetricFamily,
-            GaugeMetricFamily,
-            HistogramMetricFamily,
-        )
-
-        merged = _merge(self._series)
-        for family in FAMILIES:
-            if family.kind == "histogram":
-                histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
-                for labels, values in merged[family.name].items():
-                    edges = [*map(str, family.edges), "+Inf"]
-                    histogram.add_metric(labels, list(zip(edges, accumulate(values[:-1]), strict=True)), values[-1])
-                yield histogram
-                continue
-            kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-            plain = kind(family.name, family.help, labels=family.labels)
-            for labels, values in merged[family.name].items():
-                if family is not MODEL_INFO or values[0]:  # what is served no longer is not told of
-                    plain.add_metric(labels, values[0])
-            yield plain
-
-
-def _merge(series: Iterable[Series]) -> Merged:
-    """Bring the series of all workers to one each; gauges of ended workers do not count."""
-    merged: Merged = defaultdict(dict)
-    for one in series:
-        family = _BY_NAME.get(one.family)
-        if family is None or (family.kind == "gauge" and one.pid is None):
-            continue
-        before = merged[one.family].get(one.labels)
-        if before is None:
-            merged[one.family][one.labels] = one.values
-        else:
-            how = _HOW[family.merge]
-            merged[one.family][one.labels] = tuple(how(pair) for pair in zip(before, one.values, strict=True))
-    return merged
+        return exposition.text(self._shared.read())

@@ -1,6 +1,8 @@
 """What a batcher tells while it works; metrics listen. It must not know what they make of it."""
 
-from typing import Protocol
+from typing import Literal, Protocol
+
+Reason = Literal["full", "device_free", "max_wait", "gathered", "drain"]  # why a batch is run now
 
 
 class Observer(Protocol):
@@ -8,6 +10,9 @@ class Observer(Protocol):
 
     def depth(self, waiting: int) -> None:
         """Say how many images are admitted and not yet running."""
+
+    def dispatched(self, reason: Reason) -> None:
+        """Say that a batch is given to the device."""
 
     def batch(self, size: int, inference_s: float) -> None:
         """Say that a batch of *size* images has been answered, and how long it ran."""

@@ -111,6 +111,13 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     """The address that `metrics_port` is bound to."""
 
+    quality: bool = True
+    """Whether `/metrics` says what answers look like: classes, confidence, drift."""
+    quality_classes: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Classes of a version that are counted by name; the rest is `other`."""
+    drift_window: Annotated[int, Field(ge=100, le=10**9)] = 2000
+    """Images of a version that drift is measured over; older ones fade."""
+
     keys_file: Path | None = None
     """File of API keys' digests, `NAME ROLE SHA256 [RATE/s] [high]` a line; without a key there is then health and no
     more."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CAPACITY = 65_536  # doubles; pages that are never written take no memory
+CAPACITY = 262_144  # doubles; pages that are never written take no memory
 RETIRED = "retired.json"
 _VALUES, _LAYOUT = ".values", ".layout"
 
@@ -96,7 +96,9 @@ def _read_file(path: Path, pid: int | None) -> Iterator[Series]:
     if not layout.is_file():  # its worker died between making the two
         return
     entries = json.loads(layout.read_bytes())
-    values = memoryview(path.read_bytes()).cast("d")
+    used = max((start + count for *_, start, count in entries), default=0)
+    with path.open("rb", buffering=0) as file:
+        values = memoryview(file.read(8 * used)).cast("d")
     for family, labels, start, count in entries:
         yield Series(family, tuple(labels), tuple(values[start : start + count]), pid)
 
@@ -113,7 +115,8 @@ def _fold(folder: Path, keeps: Callable[[str], bool]) -> int:
         for series in _read_file(path, None):
             if keeps(series.family):
                 before = sums.get((series.family, series.labels), [0.0] * len(series.values))
-                sums[series.family, series.labels] = [a + b for a, b in zip(before, series.values, strict=True)]
+                if len(before) == len(series.values):  # else of another version of this software
+                    sums[series.family, series.labels] = [a + b for a, b in zip(before, series.values, strict=True)]
     if not dead:
         return len(files)
     content = [[family, labels, values] for (family, labels), values in sums.items()]

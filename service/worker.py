@@ -21,7 +21,7 @@ from service.engine import Engine
 from service.guard import Guard
 from service.health import Health
 from service.lifecycle import Loaded
-from service.metrics import Metrics, ModelMetrics
+from service.model_observer import ModelObserver
 from service.oip.repository import Repository
 from service.protocol import Connection
 from service.rollout.admin import Admin
@@ -42,7 +42,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        decoder = Decoder(settings.decode_limits, settings.decodes, settings.max_request_pixels)
+        decoder = Decoder(settings.decode_limits, settings.decodes, settings.max_request_pixels, self._count_pixels)
         self._engine = Engine(decoder)
         self._drain = Drain(settings)
         self._watchdog = Watchdog(settings.device_timeout_s, self._busy_since)
@@ -141,6 +141,9 @@ class Worker:
     def _say(self, phase: str) -> None:
         self._phase = phase
 
+    def _count_pixels(self, pixels: int) -> None:
+        self._metrics.input_pixels.observe(pixels)
+
     def _count_load(self, name: str, outcome: str) -> None:
         self._metrics.model_load(name, outcome)
 
@@ -152,9 +155,10 @@ class Worker:
             *(spec.name, spec.version, loaded.precision, placement.provider, placement.nodes, loaded.load_s),
         )
         info = self._metrics.model_info(spec.name, spec.version, loaded.precision, placement.provider, loaded.sha256)
+        observer = ModelObserver(self._metrics, loaded, self._settings)
         batcher = Batcher(
-            loaded.session.run,
-            _Observer(self._metrics, self._metrics.model(spec.name, spec.version)),
+            observer.looked_at(loaded.session.run),
+            observer,
             max_batch_size=limits.max_batch_size,
             max_wait_ms=limits.max_wait_ms,
             room=replace(self._settings.room, capacity=limits.queue_capacity),
@@ -165,23 +169,3 @@ class Worker:
         await batcher.start()
         info.add()
         return ServedModel(loaded, batcher, info)
-
-
-class _Observer:
-    """Writes what happens in a batcher into the metrics of its model."""
-
-    def __init__(self, metrics: Metrics, model: ModelMetrics) -> None:
-        self._metrics = metrics
-        self._model = model
-
-    def depth(self, waiting: int) -> None:
-        self._model.queue_depth.set(waiting)
-
-    def batch(self, size: int, inference_s: float) -> None:
-        self._model.ran(size, inference_s)
-
-    def abandoned(self, stage: str) -> None:
-        self._metrics.cancelled[stage].add()
-
-    def failed(self, size: int) -> None:
-        self._metrics.internal_errors["inference"].add(size)

@@ -22,7 +22,7 @@ NEVER: dict[str, set[str]] = {
 }
 ONLY_IN: dict[str, dict[str, set[str]]] = {
     "models": {},
-    "service": {"bentoml": {"service"}, "onnxruntime": {"session"}, "prometheus_client": {"metrics"}},
+    "service": {"bentoml": {"service"}, "onnxruntime": {"session"}, "prometheus_client": {"exposition"}},
     "training": {"onnxruntime": {"export", "evaluate", "quantize", "importer"}},
     "benchmarks": {"service": {"ceiling", "precision"}, "bentoml": {"stock"}},
     "deploy": {},

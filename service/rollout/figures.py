@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from service import families
-from service.metrics import Merged
+from service.exposition import Merged
 from service.rollout.deployment import Abort
 
 _COUNTED = (  # in the order of the fields

@@ -47,9 +47,13 @@ class Seen:
         self.batches: list[int] = []
         self.gone: list[str] = []
         self.failures: list[int] = []
+        self.reasons: list[str] = []
 
     def depth(self, waiting: int) -> None:
         self.depths.append(waiting)
+
+    def dispatched(self, reason: str) -> None:
+        self.reasons.append(reason)
 
     def batch(self, size: int, inference_s: float) -> None:
         self.batches.append(size)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import families
-from service import metrics as m
+from service import exposition, families
 from service.http import Response, Route
 from service.metrics import Metrics
 from service.shared_values import Series
@@ -63,7 +62,7 @@ def test_workers_are_merged_by_the_kind_of_number() -> None:
         Series("of another version", (), (1.0,), 1),
     ]
 
-    merged = m._merge(series)
+    merged = exposition.merge(series)
 
     assert merged[families.IMAGES.name]["lenet", "1"] == (12.0,)
     assert merged[families.QUEUE_DEPTH.name]["lenet", "1"] == (5.0,)
@@ -89,3 +88,29 @@ def test_there_are_few_series() -> None:
     metrics.model("lenet", 1)
 
     assert len(samples(metrics)) < 400
+
+
+def test_numbers_side_by_side_become_series() -> None:
+    """Two workers that know different classes of one version are added class by class."""
+    series = [
+        Series(families.PREDICTIONS.name, ("lenet", "1", "0", "1"), (5.0, 2.0), 1),
+        Series(families.PREDICTIONS.name, ("lenet", "1", "1", "other"), (1.0, 4.0), 2),
+    ]
+
+    merged = exposition.merge(series)[families.PREDICTIONS.name]
+
+    assert merged == {("lenet", "1", "0"): (5.0,), ("lenet", "1", "1"): (3.0,), ("lenet", "1", "other"): (4.0,)}
+
+
+def test_what_is_served_no_longer_is_not_told_of() -> None:
+    """Neither that it is served nor where its nodes were."""
+    metrics = Metrics(ROUTES)
+    info = metrics.model_info("lenet", 1, "fp32", "cpu", "0")
+    metrics.series(families.MODEL_NODES, "lenet", "1", "fp32", "cpu").set(5)
+    info.add()
+    assert "classifier_model_nodes{" in metrics.render().decode()
+
+    info.add(-1)
+
+    assert "classifier_model_nodes{" not in metrics.render().decode()
+    assert "classifier_model_info{" not in metrics.render().decode()

@@ -1,0 +1,1 @@
+"""What the answers look like: without payloads, cheap enough for every image."""
