@@ -105,7 +105,8 @@ class Quality:
         second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
         surprise = probabilities * np.log(np.maximum(probabilities, _TINY))
         entropy = surprise.sum(axis=1) / -np.log(probabilities.shape[1])
-        brightness = np.concatenate([one[0].mean(axis=(1, 2, 3)) for one in gathered]) / 255
+        pixels = np.concatenate([one[0] for one in gathered]).reshape(len(top), -1)
+        brightness = pixels.sum(axis=1, dtype=np.uint32) / (255 * pixels.shape[1])
         self._observe(families.CONFIDENCE, first)
         self._observe(families.MARGIN, first - second)
         self._observe(families.ENTROPY, entropy)
