@@ -6,7 +6,6 @@ import pytest
 from service import families
 from service.quality import drift
 
-TEN = np.full(10, 0.1)
 MANY = 1e9  # images: what is left is the population's index
 
 
@@ -22,10 +21,11 @@ def test_samples_of_the_same_population_do_not_drift(classes: int, images: int) 
     """Both the reference and the live images are samples; the mean index over many is about nothing."""
     random = np.random.default_rng(0)
     shares = random.dirichlet(np.full(classes, 5.0))
-    found = [
-        drift.psi(random.multinomial(images, shares) * 1.0, images, random.multinomial(500, shares) / 500, 500)
-        for _ in range(50)
-    ]
+
+    def sample(count: int) -> drift.Floats:
+        return random.multinomial(count, shares).astype(np.float64)
+
+    found = [drift.psi(sample(images), images, sample(500) / 500, 500) for _ in range(50)]
 
     assert np.mean(found) < 0.05
     assert max(found) < 0.25

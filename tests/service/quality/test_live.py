@@ -17,7 +17,7 @@ from tests.factories import make_spec
 IMAGE = np.full((1, 28, 28, 1), 51, np.uint8)  # a fifth of white
 
 
-def answering(quality: Quality, probabilities: np.ndarray, images: np.ndarray | None = None) -> None:
+def answering(quality: Quality, probabilities: list[list[float]], images: np.ndarray | None = None) -> None:
     """Let a batch be answered with *probabilities* (N, K)."""
     rows = np.asarray(probabilities, np.float32)
     given = np.repeat(IMAGE, len(rows), axis=0) if images is None else images
