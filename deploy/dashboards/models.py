@@ -2,12 +2,27 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from deploy.dashboards.expressions import mean, rate, selector, total
+from deploy.dashboards.expressions import mean, quantile, rate, selector, total
 from deploy.dashboards.panels import line, of, rows
-from service.families import BATCH_SIZE, IMAGES, MODEL_INFO, MODEL_LOADS, QUEUE_DEPTH
+from service.families import (
+    AGREED,
+    BATCH_SIZE,
+    COMPARED,
+    DIVERGENCE,
+    IMAGES,
+    MODEL_INFO,
+    MODEL_LOADS,
+    QUEUE_DEPTH,
+    SKIPPED,
+    TRIAL_DURATION,
+    TRIAL_ERRORS,
+    TRIAL_IMAGES,
+    TRIAL_REQUESTS,
+)
 
 _LEGEND = "{{model}} {{version}}"
 _OF_VERSION = ("model", "version")
+_IN_ROLE = (*_OF_VERSION, "role")
 
 
 def build() -> Dashboard:
@@ -16,7 +31,7 @@ def build() -> Dashboard:
         "models",
         "ConvServe · models",
         "Which versions are served, where they run, and how they compare.",
-        [("Served", _served()), ("Versions", _versions())],
+        [("Served", _served()), ("Versions", _versions()), ("Canary and shadow against active", _trials())],
     )
 
 
@@ -42,4 +57,22 @@ def _versions() -> list[object]:
             unit="none",
             span=24,
         ),
+    ]
+
+
+def _trials() -> list[object]:
+    legend = "{{model}} {{version}} {{role}}"
+    p99 = quantile(0.99, TRIAL_DURATION, by=_IN_ROLE)
+    errors = f"{rate(TRIAL_ERRORS, by=_IN_ROLE)} / ({rate(TRIAL_IMAGES, by=_IN_ROLE)} > 0)"
+    agreement = f"{rate(AGREED, by=_IN_ROLE)} / ({rate(COMPARED, by=_IN_ROLE)} > 0)"
+    divergence = f"{rate(DIVERGENCE, by=_IN_ROLE)} / ({rate(COMPARED, by=_IN_ROLE)} > 0)"
+    return [
+        line("Requests", "By the role that answered.", [(rate(TRIAL_REQUESTS, by=_IN_ROLE), legend)], unit="reqps"),
+        line("p99", "Admission to answer.", [(p99, legend)], unit="s"),
+        line("Failed", "Images whose inference failed.", [(errors, legend)], unit="percentunit"),
+        line(
+            "Agreement", "Compared images with the same class first.", [(agreement, legend)], unit="percentunit", top=1
+        ),
+        line("Divergence", "Mean KL from the active version, in nats.", [(divergence, legend)], unit="none"),
+        line("Not compared", "The device was never idle.", [(rate(SKIPPED, by=_IN_ROLE), legend)], unit="ops"),
     ]
