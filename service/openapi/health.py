@@ -28,6 +28,11 @@ TABLE: Table = {
         summary="This document",
         answers={200: Answer("OpenAPI 3.1.", {JSON: JSON_OBJECT})},
     ),
+    ("GET", "/schema.json"): Operation(
+        tag="Pages",
+        summary="Endpoints for BentoML's Python client",
+        answers={200: Answer("In BentoML's own words.", {JSON: JSON_OBJECT})},
+    ),
     ("GET", "/"): Operation(
         tag="Pages",
         summary="To the page",

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from service.access.side_port import main_routes
 from service.errors import NotFound
 from service.http import Request, Response, Route
+from service.openapi.bento import SCHEMA
 from service.settings import Settings
 
 _STATIC = Path(__file__).resolve().parent / "static"
@@ -37,6 +38,7 @@ class Pages:
             Route("/docs", {"GET": self.docs}),
             Route("/static/{file}", {"GET": self.static}),
             Route("/openapi.json", {"GET": self.document}),
+            Route("/schema.json", {"GET": self.schema}),
         )
 
     async def to_page(self, request: Request) -> Response:
@@ -67,6 +69,10 @@ class Pages:
             made = await asyncio.to_thread(document.build, routes, self._settings)
             self._document = to_json(made)
         return Response(self._document)
+
+    async def schema(self, request: Request) -> Response:
+        """GET /schema.json: the endpoints as BentoML's Python client wants them."""
+        return Response(to_json(SCHEMA))
 
     def _file(self, name: str) -> Response:
         if name not in self._files:
