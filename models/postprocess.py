@@ -29,3 +29,8 @@ def top_k(probabilities: npt.NDArray[np.float32], labels: Sequence[str], k: int)
     else:
         order = (-probabilities).argsort(kind="stable")[:k].tolist()
     return [{"label": labels[i], "class_id": i, "probability": values[i]} for i in order]
+
+
+def abstains(predictions: Sequence[Prediction], threshold: float) -> bool:
+    """Tell whether the best of *predictions* is less probable than *threshold*: too unsure to be called an answer."""
+    return predictions[0]["probability"] < threshold

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import ImageTooLarge, ModelError
-from models.preprocess import DecodeLimits, decode, examine, fit, open_tiny, preprocess
+from models.preprocess import DecodeLimits, decode, examine, fit, open_image, open_tiny, preprocess, ten_crop
 from models.spec import Geometry
 from service.errors import DeadlinePassed, Overloaded, RequestError
 
@@ -57,9 +57,17 @@ class Decoder:
                 f"images of {pixels:,} pixels together exceed the limit of {self._max_request_pixels:,} per request"
             )
 
-    def begin(self, data: bytes, geometry: Geometry, deadline: float) -> Decoded | asyncio.Future[Decoded]:
-        """Decode an image file to (H, W, C): a tiny one here and now, another as soon as a thread is free."""
+    def begin(
+        self, data: bytes, geometry: Geometry, deadline: float, crops: int = 1
+    ) -> Decoded | asyncio.Future[Decoded]:
+        """Decode an image file to (H, W, C): a tiny one here and now, another as soon as a thread is free.
+
+        With ten *crops*, always in a thread, to (10, H, W, C).
+        """
         try:
+            if crops != 1:
+                examine(data, geometry, self._limits)
+                return self._later(data, geometry, deadline, crops)
             tiny = open_tiny(data, self._limits)
             if tiny is not None:
                 self._seen(tiny.width * tiny.height)
@@ -70,13 +78,18 @@ class Decoder:
                 return preprocess(data, geometry, self._limits)
         except ModelError as error:
             return error
-        return asyncio.get_running_loop().run_in_executor(self._pool, self._decode, data, geometry, deadline)
+        return self._later(data, geometry, deadline, crops)
 
-    def _decode(self, data: bytes, geometry: Geometry, deadline: float) -> Decoded:
+    def _later(self, data: bytes, geometry: Geometry, deadline: float, crops: int) -> asyncio.Future[Decoded]:
+        return asyncio.get_running_loop().run_in_executor(self._pool, self._decode, data, geometry, deadline, crops)
+
+    def _decode(self, data: bytes, geometry: Geometry, deadline: float, crops: int) -> Decoded:
         if perf_counter() > deadline:
             return DeadlinePassed("the request's time was over before its image could be decoded")
         try:
-            return preprocess(data, geometry, self._limits)
+            if crops == 1:
+                return preprocess(data, geometry, self._limits)
+            return ten_crop(decode(open_image(data, geometry, self._limits), geometry), geometry)
         except ModelError as error:
             return error
         except MemoryError:

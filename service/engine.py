@@ -1,4 +1,4 @@
-"""One request, in order: admit, decode, queue, infer, label. Read this first; it knows images and models, no HTTP."""
+"""One request, in order: admit, decode, queue, infer. Read this first; it knows images and models, no HTTP."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import ModelError
-from models.postprocess import Prediction, top_k
 from models.spec import Geometry
 from service.admission import Claim
 from service.batcher import Batcher
+from service.cache import Cache
 from service.catalog import Catalog, ServedModel
 from service.decoder import Decoded, Decoder, finished
 from service.errors import RequestError
-from service.outputs import Answer
+from service.outputs import Answer, mean
 
 Refusal = ModelError | RequestError
 Pixels = npt.NDArray[np.uint8]
@@ -31,21 +31,12 @@ class Answered(NamedTuple):
     inference_s: float
 
 
-class Classified(NamedTuple):
-    """Per image, in order, its predictions or why it has none; the times are those of the slowest image."""
-
-    model: ServedModel
-    results: list[list[Prediction] | Refusal]
-    decode_s: float
-    queue_s: float
-    inference_s: float
-
-
 class Engine:
     """Everything that one worker classifies with."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, cache: Cache | None = None) -> None:
         self._decoder = decoder
+        self.cache = cache
         self.catalog = Catalog()
         self.find = self.catalog.find
 
@@ -58,31 +49,32 @@ class Engine:
         await asyncio.gather(*(model.batcher.stop(timeout_s) for model in self.models()))
         self._decoder.stop()
 
-    async def classify(self, files: Sequence[bytes], model: ServedModel, k: int, claim: Claim) -> Classified:
-        """Classify image files; a bad one gets its own refusal and leaves its neighbours alone.
-
-        Raises as `answer` does.
-        """
-        answered = await self.answer(files, model, claim)
-        labels = model.spec.labels
-        results = [
-            top_k(answer.probabilities, labels, k) if isinstance(answer, Answer) else answer
-            for answer in answered.results
-        ]
-        return Classified(model, results, answered.decode_s, answered.queue_s, answered.inference_s)
-
     async def answer(
-        self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim, *, beside: bool = True
+        self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim, *, crops: int = 1
     ) -> Answered:
-        """Infer images, either files or already prepared as one array (N, H, W, C); *beside* the trial of the model.
+        """Infer images, either files or already prepared as one array (N, H, W, C); with ten *crops*, their mean.
 
         Raises `Overloaded`, `ClientLimit` or `NotReady` before any work is done when there is no room for all of them,
         `ImageTooLarge` when they have too many pixels together.
         """
+        started = perf_counter()
+        cache = self.cache
+        if cache is None or isinstance(images, np.ndarray) or cache.stands_aside(len(images)):
+            answered = await self.compute(images, model, claim, crops)
+        else:
+            answered = await self._remembered(cache, images, model, claim, crops)
+        if model.trial is not None:
+            model.trial.answered(images, answered.results, perf_counter() - started)
+        return answered
+
+    async def compute(
+        self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim, crops: int = 1
+    ) -> Answered:
+        """Answer as `answer` does, beside the cache and the trial of the model."""
         geometry = model.spec.geometry
         if not isinstance(images, np.ndarray):
             self._decoder.check(images, geometry)
-        places = _Places(model.batcher, claim, len(images))
+        places = _Places(model.batcher, claim, len(images), crops)
         started = perf_counter()
         try:
             if isinstance(images, np.ndarray):
@@ -99,24 +91,35 @@ class Engine:
         except BaseException:  # the client is gone, or we failed
             places.give_up()
             raise
-        answers = [result for result in results if isinstance(result, Answer)]
-        queue_s = max((answer.queue_s for answer in answers), default=0.0)
-        inference_s = max((answer.inference_s for answer in answers), default=0.0)
-        if model.trial is not None and beside:
-            model.trial.answered(images, results, perf_counter() - started)
-        return Answered(results, decode_s, queue_s, inference_s)
+        if crops != 1:
+            results = [_of_crops(results[first : first + crops]) for first in range(0, len(results), crops)]
+        return _answered(results, decode_s)
+
+    async def _remembered(
+        self, cache: Cache, files: Sequence[bytes], model: ServedModel, claim: Claim, crops: int
+    ) -> Answered:
+        decode_s = 0.0
+
+        async def compute(missing: Sequence[bytes]) -> list[Answer | Refusal]:
+            nonlocal decode_s
+            computed = await self.compute(missing, model, claim, crops)
+            decode_s = max(decode_s, computed.decode_s)
+            return computed.results
+
+        return _answered(await cache.answer(files, model.loaded.sha256, crops, claim, compute), decode_s)
 
 
 class _Places:
     """The places before a device that the images of one request take, from admission on."""
 
-    __slots__ = ("_batcher", "_claim", "_decoding", "_reserved", "waiting")
+    __slots__ = ("_batcher", "_claim", "_crops", "_decoding", "_reserved", "waiting")
 
-    def __init__(self, batcher: Batcher, claim: Claim, images: int) -> None:
-        batcher.reserve(images, claim)
+    def __init__(self, batcher: Batcher, claim: Claim, images: int, crops: int) -> None:
+        batcher.reserve(images * crops, claim)
         self._batcher = batcher
         self._claim = claim
-        self._reserved = images  # not filled yet
+        self._crops = crops  # places of one image
+        self._reserved = images * crops  # not filled yet
         self._decoding: list[Decoded | asyncio.Future[Decoded]] = []
         self.waiting: list[asyncio.Future[Answer] | Refusal] = []
 
@@ -124,17 +127,19 @@ class _Places:
         self, decoder: Decoder, files: Sequence[bytes], geometry: Geometry
     ) -> list[Decoded | asyncio.Future[Decoded]]:
         """Begin to decode; each image is then to be filled in."""
-        self._decoding = [decoder.begin(data, geometry, self._claim.deadline) for data in files]
+        self._decoding = [decoder.begin(data, geometry, self._claim.deadline, self._crops) for data in files]
         return self._decoding
 
     def fill(self, decoded: Decoded) -> None:
         """Queue the next image, or give its place back if it is none."""
-        self._reserved -= 1
+        self._reserved -= self._crops
         if isinstance(decoded, Exception):
-            self._batcher.release(1, self._claim)
-            self.waiting.append(decoded)
-        else:
+            self._batcher.release(self._crops, self._claim)
+            self.waiting += [decoded] * self._crops
+        elif self._crops == 1:
             self.waiting.append(self._batcher.submit(decoded, self._claim))
+        else:
+            self.waiting += [self._batcher.submit(crop, self._claim) for crop in decoded]
 
     def give_up(self) -> None:
         """Give every place back: nobody waits any more, and nothing that has not begun shall be run."""
@@ -151,3 +156,16 @@ async def _outcome(future: asyncio.Future[Answer]) -> Answer | RequestError:
         return await future
     except RequestError as error:
         return error
+
+
+def _answered(results: list[Answer | Refusal], decode_s: float) -> Answered:
+    answers = [result for result in results if isinstance(result, Answer)]
+    queue_s = max((answer.queue_s for answer in answers), default=0.0)
+    inference_s = max((answer.inference_s for answer in answers), default=0.0)
+    return Answered(results, decode_s, queue_s, inference_s)
+
+
+def _of_crops(results: Sequence[Answer | Refusal]) -> Answer | Refusal:
+    """Return the answer to one image from those to its crops; what is wrong with one is wrong with it."""
+    answers = [result for result in results if isinstance(result, Answer)]
+    return mean(answers) if len(answers) == len(results) else next(r for r in results if not isinstance(r, Answer))

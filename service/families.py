@@ -60,6 +60,9 @@ MODEL_LOADS = Family(
 OIP_REQUESTS = Family("oip_requests", "", "counter", ("model", "version", "part", "what"))
 OIP_LAST = Family("oip_last_inference", "", "gauge", ("model", "version"), merge="max")
 RUNS = Family("oip_runs", "", "counter", ("model", "version", "size", "what"))
+CACHE = Family(
+    "classifier_cache_images", "Images looked for in the result cache, by what came of it.", "counter", ("result",)
+)
 _TRIAL = ("model", "version", "role")
 TRIAL_REQUESTS = Family("classifier_trial_requests", "Requests of a model with a canary or shadow.", "counter", _TRIAL)
 TRIAL_DURATION = Family(
@@ -136,7 +139,7 @@ MACHINE = (CPU_SECONDS, RESIDENT, OPEN_FILES, GPU_UTILISATION, GPU_MEMORY, GPU_M
 FAMILIES = (
     *(REQUESTS, DURATION, IN_FLIGHT, STAGE, REJECTED, INTERNAL_ERRORS, CANCELLED),
     *(READY, WORKERS, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO, MODEL_LOADS),
-    *(DISPATCHES, MODEL_NODES),
+    *(DISPATCHES, MODEL_NODES, CACHE),
     *TRIAL,
     *QUALITY,
     *MACHINE,

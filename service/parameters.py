@@ -1,5 +1,6 @@
 """Query parameters: parsed once, checked against the ones that a route knows, refused by name and range."""
 
+import re
 from collections.abc import Collection
 from urllib.parse import parse_qsl
 
@@ -30,3 +31,18 @@ def integer(name: str, text: str, low: int, high: int) -> int:
     if text.isascii() and text.isdecimal() and len(text) <= 9 and low <= int(text) <= high:
         return int(text)
     raise BadParameter(f"{name}: must be a whole number from {low} to {high}")
+
+
+def one_of(name: str, text: str, allowed: Collection[int]) -> int:
+    """Return *text* as one of the *allowed* numbers; raises `BadParameter` that names them."""
+    for number in allowed:
+        if text == str(number):
+            return number
+    raise BadParameter(f"{name}: must be {' or '.join(map(str, allowed))}")
+
+
+def share(name: str, text: str) -> float:
+    """Return *text*, a decimal number such as 0.5, within [0, 1]; raises `BadParameter`."""
+    if re.fullmatch(r"[01]|[01]?\.[0-9]{1,16}", text) and float(text) <= 1:
+        return float(text)
+    raise BadParameter(f"{name}: must be a number from 0 to 1")

@@ -20,7 +20,7 @@ from models.store import ModelFile
 from service.outputs import Outputs
 from service.settings import Provider
 
-INPUT, OUTPUTS = "images", ("logits", "probabilities")
+INPUT, OUTPUTS, FEATURES = "images", ("logits", "probabilities"), "features"
 EXECUTION_PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -50,16 +50,19 @@ class Session:
 
     def __init__(self, inference: ort.InferenceSession, spec: ModelSpec, placement: Placement) -> None:
         self._inference = inference
+        self._outputs = OUTPUTS if spec.features is None else (*OUTPUTS, FEATURES)
         self.spec = spec
         self.placement = placement
 
     def run(self, images: npt.NDArray[np.uint8]) -> Outputs:
         """Classify *images* (N, H, W, C), N ≥ 1."""
-        logits, probabilities = self._inference.run(OUTPUTS, {INPUT: images})
+        logits, probabilities, *features = self._inference.run(self._outputs, {INPUT: images})
         want = (len(images), len(self.spec.labels))
         if logits.shape != want or probabilities.shape != want:
             raise RuntimeError(f"outputs {logits.shape} and {probabilities.shape} instead of {want}")
-        return Outputs(logits, probabilities)
+        if features and features[0].shape != (len(images), self.spec.features):
+            raise RuntimeError(f"features {features[0].shape} instead of {(len(images), self.spec.features)}")
+        return Outputs(logits, probabilities, *features)
 
     def close(self) -> None:
         """Give the memory of the model back now, whoever still holds this object; it cannot run any more."""
@@ -166,6 +169,8 @@ def _check_graph(file: ModelFile, inference: ort.InferenceSession, spec: ModelSp
                 f"{file.path}: {name} are of {classes} classes, but the spec has {len(spec.labels)} labels"
             )
         _check_value(file, outputs[name], "tensor(float)", (len(spec.labels),))
+    if spec.features is not None and FEATURES not in outputs:
+        raise InvalidModelFile(f"{file.path}: its spec says that it gives features, but the graph does not")
 
 
 def _check_value(file: ModelFile, value: Any, kind: str, shape: Sequence[int]) -> None:

@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     keep_alive_s: Time = 75
     """How long an idle connection is kept."""
 
+    cache_entries: Annotated[int, Field(ge=0, le=10**7)] = 0
+    """Answers that a worker keeps for images that come again; 0 keeps none."""
+
     state_dir: Path | None = None
     """Folder of what is changed while serving (`deployment.json`); if not set, the store's in the user's state."""
     apply_timeout_s: Time = 120

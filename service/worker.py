@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.errors import ModelError
-from service import hosting, logs
+from service import families, hosting, logs
 from service.access import side_port, tls
 from service.access.front import in_front
 from service.app import App
 from service.batcher import Batcher
+from service.cache import Cache
 from service.catalog import ServedModel
 from service.connections import Connections, HttpLimits
 from service.decoder import Decoder
@@ -43,7 +44,8 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         decoder = Decoder(settings.decode_limits, settings.decodes, settings.max_request_pixels, self._count_pixels)
-        self._engine = Engine(decoder)
+        cache = Cache(settings.cache_entries, self._count_cached) if settings.cache_entries else None
+        self._engine = Engine(decoder, cache)
         self._drain = Drain(settings)
         self._watchdog = Watchdog(settings.device_timeout_s, self._busy_since)
         self._health = Health(self._engine.models, settings.max_failures, self._show_ready)
@@ -143,6 +145,9 @@ class Worker:
 
     def _count_pixels(self, pixels: int) -> None:
         self._metrics.input_pixels.observe(pixels)
+
+    def _count_cached(self, result: str, images: int) -> None:
+        self._metrics.series(families.CACHE, result).add(images)
 
     def _count_load(self, name: str, outcome: str) -> None:
         self._metrics.model_load(name, outcome)

@@ -63,14 +63,16 @@ def make_model(
     nodes += [
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
+    given = {"logits": classes, "probabilities": classes}
+    if spec.features is not None:  # the first pixels as they are
+        constants["some"] = np.eye(features, spec.features, dtype=np.float32)
+        nodes.append(helper.make_node("MatMul", ["row", "some"], ["features"]))
+        given["features"] = spec.features
     graph = helper.make_graph(
         nodes,
         "favourite",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *spec.geometry.shape])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", classes])
-            for name in ("logits", "probabilities")
-        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in given.items()],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

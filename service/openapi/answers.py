@@ -44,6 +44,8 @@ class Predictions(_Shape):
     """What the model says of one image, best first."""
 
     predictions: Annotated[list[Prediction], Field(min_length=1)]
+    abstained: bool | None = None
+    """Where a threshold was given: whether even the best prediction is below it."""
 
 
 class Refused(_Shape):
@@ -141,3 +143,32 @@ class Trial(_Shape):
 
     name: str
     roles: dict[Literal["active", "canary", "shadow"], TrialFigures]
+
+
+class Labels(_Shape):
+    """The labels of a model's active version, in the order of class_id."""
+
+    name: str
+    version: int
+    labels: list[str]
+
+
+class Embedding(_Shape):
+    """What the classifier sees of one image."""
+
+    embedding: list[float]
+
+
+class EmbeddedOne(Embedding):
+    """The answer to one image."""
+
+    request_id: str
+    model: Identity
+
+
+class EmbeddedSeveral(_Shape):
+    """The answer to several images, in their order."""
+
+    request_id: str
+    model: Identity
+    results: Annotated[list[Embedding | Refused], Field(min_length=1)]

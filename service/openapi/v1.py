@@ -1,6 +1,15 @@
 """The table of `/v1`: classifying, and what is served."""
 
-from service.openapi.answers import ClassifiedOne, ClassifiedSeveral, ModelDetails, ModelList, Trial
+from service.openapi.answers import (
+    ClassifiedOne,
+    ClassifiedSeveral,
+    EmbeddedOne,
+    EmbeddedSeveral,
+    Labels,
+    ModelDetails,
+    ModelList,
+    Trial,
+)
 from service.openapi.operation import BINARY, JSON, Answer, Operation, Parameter, Table
 
 MODEL = Parameter("model", {"type": "string"}, "Name of a served model; the default one if not given.")
@@ -24,6 +33,16 @@ TOP_K = Parameter(
     {"type": "integer", "minimum": 1, "default": 5},
     "Predictions per image, at most the number of classes; by default five or all of fewer.",
 )
+THRESHOLD = Parameter(
+    "threshold",
+    {"type": "number", "minimum": 0, "maximum": 1},
+    "Below this probability of its best prediction an image is answered with `abstained: true`.",
+)
+CROPS = Parameter(
+    "crops",
+    {"enum": [1, 10], "default": 1},
+    "Ten: the mean of four corners, the centre, and their mirrors; each takes a place in the queue.",
+)
 IMAGE = {
     "image/png": BINARY,
     "image/jpeg": BINARY,
@@ -38,18 +57,35 @@ FORM = {
         "additionalProperties": False,
     }
 }
+ENCODED = {
+    JSON: {
+        "type": "object",
+        "properties": {
+            "images": {"type": "array", "items": {"type": "string", "contentEncoding": "base64"}, "minItems": 1}
+        },
+        "required": ["images"],
+        "additionalProperties": False,
+    }
+}
+IMAGES = {**IMAGE, **FORM, **ENCODED}
 IMAGE_ERRORS = ("media_type", "unidentified", "truncated", "too_many_pixels")
 WORK_ERRORS = ("bad_param", "not_ready", "queue_full", "client_limit", "deadline")
+_INFER_ERRORS = (
+    *("bad_param", "unknown_model", "bad_json", "bad_multipart", "too_many_images"),
+    *IMAGE_ERRORS,
+    *WORK_ERRORS,
+)
 TIMING = {"Server-Timing": "Milliseconds of the stages read, decode, queue and inference (W3C Server Timing)."}
 
 TABLE: Table = {
     ("POST", "/v1/classify"): Operation(
         tag="Classify",
         summary="Classify images",
-        description="One image as the raw body, or several as files of a form, whatever their fields are called. The "
-        "bytes decide what an image is; what is declared does not. A bad image never fails its neighbours.",
-        parameters=(MODEL, VERSION, PRECISION, TOP_K, *QUEUEING),
-        body={**IMAGE, **FORM},
+        description="One image as the raw body, or several as files of a form, whatever their fields are called, or as "
+        "base64 in JSON. The bytes decide what an image is; what is declared does not. A bad image never fails its "
+        "neighbours.",
+        parameters=(MODEL, VERSION, PRECISION, TOP_K, THRESHOLD, CROPS, *QUEUEING),
+        body=IMAGES,
         answers={
             200: Answer(
                 "Predictions, of one image or of each.",
@@ -57,7 +93,18 @@ TABLE: Table = {
                 TIMING,
             )
         },
-        errors=("bad_param", "unknown_model", "bad_multipart", "too_many_images", *IMAGE_ERRORS, *WORK_ERRORS),
+        errors=_INFER_ERRORS,
+    ),
+    ("POST", "/v1/embed"): Operation(
+        tag="Classify",
+        summary="Embed images",
+        description="What the classifier sees of each image, as a vector; of models that were exported with features.",
+        parameters=(MODEL, VERSION, PRECISION, CROPS, *QUEUEING),
+        body=IMAGES,
+        answers={
+            200: Answer("Vectors, of one image or of each.", {JSON: {"anyOf": [EmbeddedOne, EmbeddedSeveral]}}, TIMING)
+        },
+        errors=_INFER_ERRORS,
     ),
     ("POST", "/v1/preprocess"): Operation(
         tag="Classify",
@@ -88,6 +135,13 @@ TABLE: Table = {
         description="Agreement is the share of images with the active version's class first, divergence the "
         "mean Kullback-Leibler divergence from it, in nats.",
         answers={200: Answer("The figures by role.", {JSON: Trial})},
+        errors=("bad_param", "unknown_model", "not_found"),
+    ),
+    ("GET", "/v1/models/{name}/labels"): Operation(
+        tag="Models",
+        summary="Labels of a model",
+        description="Of its active version, in the order of class_id.",
+        answers={200: Answer("The labels.", {JSON: Labels})},
         errors=("bad_param", "unknown_model", "not_found"),
     ),
 }

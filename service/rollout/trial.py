@@ -18,7 +18,7 @@ from service import families
 from service.catalog import ServedModel
 from service.errors import InferenceFailed
 from service.metrics import Counter, Histogram, Metrics
-from service.outputs import Answer, Outputs
+from service.outputs import Answer, alone
 
 logger = logging.getLogger("convserve.rollout")
 _KEPT_BYTES = 16 * 2**20  # of images that wait for a comparison
@@ -100,8 +100,7 @@ class Trial:
         if len(self._samples) >= _KEPT or self._bytes + size > _KEPT_BYTES:
             (self._others or self._meters).skipped.add()
             return
-        own = Outputs(answer.logits[None].copy(), answer.probabilities[None].copy())  # a row, not the whole batch
-        self._samples.append(_Sample(image, Answer(own, 0, answer.queue_s, answer.inference_s)))
+        self._samples.append(_Sample(image, alone(answer)))
         self._bytes += size
         if self._task is None:
             self._task = asyncio.create_task(self._work())

@@ -107,7 +107,7 @@ class Trials:
         images = [image] if isinstance(image, bytes) else image[None]
         claim = Claim(perf_counter() + _WITHIN_S, priority=Priority.LOW)
         try:
-            (result,) = (await self._engine.answer(images, model, claim, beside=False)).results
+            (result,) = (await self._engine.compute(images, model, claim)).results
         except RequestError:
             return None
         return result if isinstance(result, Answer) else None

@@ -69,7 +69,7 @@ async def test_what_is_declared_does_not_matter(start_worker: StartWorker, conte
     assert top(answer.json()["predictions"]) == class_id
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "application/json", "application/vnd.bentoml+pickle", "image"])
+@pytest.mark.parametrize("content_type", ["text/html", "text/json", "application/vnd.bentoml+pickle", "image"])
 async def test_other_types_are_refused(start_worker: StartWorker, content_type: str) -> None:
     """With the accepted ones in the text."""
     worker = await start_worker()
@@ -138,7 +138,7 @@ async def test_large_images_are_decoded_beside_the_loop(start_worker: StartWorke
         ("top_k=1_0", "top_k"),
         ("top_k=" + "9" * 5000, "top_k"),
         ("top_k=1&top_k=2", "top_k: given more than once"),
-        ("topk=1", "unknown parameter 'topk'; known are model, precision, top_k, version"),
+        ("topk=1", "unknown parameter 'topk'; known are crops, model, precision, threshold, top_k, version"),
         ("top_k", "the query string cannot be parsed"),
         ("top_k=%ff", "the query string cannot be parsed"),
     ],
