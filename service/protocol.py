@@ -19,6 +19,7 @@ from service.exchange import STATUS_LINE, Exchange
 _HIGH_WATER_BYTES = 65_536  # of body that waits for the application
 _MAX_UNREAD_BYTES = 2**20  # that an answered client may still send before it is cut off
 _LEAVE_S = 1.0  # that it may take to notice
+_VERSIONS = ("1.1", "1.0")
 _REFUSALS = {
     400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
     414: b'{"error":"the URL is too long","code":"headers"}',
@@ -41,6 +42,7 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         self._head_bytes = 0  # received since the head began: more than it, if the body came along
         self._url = b""
+        self._hosts = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._reading_paused = False
         self._leaving = False
@@ -114,6 +116,7 @@ class Connection(asyncio.Protocol):
         """Forget the last request."""
         self._in_head = True
         self._url = b""
+        self._hosts = 0
         self._headers = []
 
     def on_url(self, url: bytes) -> None:
@@ -124,17 +127,22 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        self._headers.append((name.lower(), value))
+        name = name.lower()
+        self._headers.append((name, value))
+        if name == b"host":
+            self._hosts += 1
 
     def on_headers_complete(self) -> None:
         """Start the exchange, after the ones before it."""
         self._in_head = False
         if len(self._headers) > self._limits.max_headers or self._head_is_too_large():
             self._refuse(431)
-        if self._refusal is not None:
-            return
         parser = self._parser
         version = parser.get_http_version()
+        if version not in _VERSIONS or (self._hosts != 1 and (self._hosts or version == "1.1")):  # RFC 9112, 3.2
+            self._refuse(400)
+        if self._refusal is not None:
+            return
         keeps_alive = version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
         scope = self._all.scope(parser.get_method().decode("ascii"), version, self._url, self._headers, self._client)
         exchange = Exchange(self, scope, keeps_alive=keeps_alive)

@@ -12,6 +12,7 @@ from models.spec import NAME_PATTERN
 from service import cores
 from service.admission import RoomLimits
 from service.client import Network
+from service.connections import HttpLimits
 
 PREFIX = "CONVSERVE_"
 CLIENT_NAMES = frozenset({PREFIX + "URL", PREFIX + "KEY"})  # of the command line, which is a client of the service
@@ -70,6 +71,8 @@ class Settings(BaseSettings):
 
     max_body_bytes: Count = 10 * 2**20
     """Bytes of one request body."""
+    header_timeout_s: Time = 10
+    """Time for the head of a request to arrive, from the connection or its first byte on."""
     body_timeout_s: Time = 10
     """Time for a whole body to arrive, however steadily it comes."""
     max_images: Annotated[int, Field(ge=1, le=10_000)] = 32
@@ -155,6 +158,13 @@ class Settings(BaseSettings):
     def decodes(self) -> int:
         """Images that one worker decodes at the same time."""
         return self.decode_threads or self.threads_per_worker
+
+    @property
+    def http_limits(self) -> HttpLimits:
+        """The limits of what a client may take before its request is known."""
+        return HttpLimits(
+            header_timeout_s=self.header_timeout_s, body_timeout_s=self.body_timeout_s, keep_alive_s=self.keep_alive_s
+        )
 
     @property
     def room(self) -> RoomLimits:

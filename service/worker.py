@@ -15,7 +15,7 @@ from service.app import App
 from service.batcher import Batcher
 from service.cache import Cache
 from service.catalog import ServedModel
-from service.connections import Connections, HttpLimits
+from service.connections import Connections
 from service.decoder import Decoder
 from service.drain import Drain
 from service.engine import Engine
@@ -90,8 +90,7 @@ class Worker:
         if server is not None:
             self._drain.take_over(server)
             loop = asyncio.get_running_loop()
-            limits = HttpLimits(body_timeout_s=self._settings.body_timeout_s, keep_alive_s=self._settings.keep_alive_s)
-            connections = Connections(server.server_state, self.application, limits, loop)
+            connections = Connections(server.server_state, self.application, self._settings.http_limits, loop)
             connections.start()
             server.config.ssl = tls.context(self._settings)
             scraped = Guard(

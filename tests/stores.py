@@ -81,9 +81,11 @@ def make_model(
     return content
 
 
-def golden_of(spec: ModelSpec, contents: dict[Precision, bytes], images: int = 4) -> Golden:
+def golden_of(
+    spec: ModelSpec, contents: dict[Precision, bytes], images: int = 4, files: tuple[bytes, ...] = ()
+) -> Golden:
     """What these model files answer to a few pictures."""
-    files = tuple(encode(make_image(SIDE, SIDE, seed=seed)) for seed in range(images))
+    files = files or tuple(encode(make_image(SIDE, SIDE, seed=seed)) for seed in range(images))
     batch = np.stack([preprocess(file, spec.geometry, DecodeLimits()) for file in files])
     logits: dict[str, Any] = {}
     for precision, content in contents.items():
