@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable
 from time import perf_counter
 
-from service.admission import Claim, Priority
+from service.admission import Claim
 from service.catalog import ServedModel
 from service.errors import RequestError
 
@@ -54,7 +54,7 @@ class Health:
             self._changed()
 
     async def _ask(self, model: ServedModel) -> None:
-        claim = Claim(perf_counter() + _LOOK_S, _CLIENT, Priority.HIGH)
+        claim = Claim(perf_counter() + _LOOK_S, _CLIENT)
         try:
             model.batcher.reserve(1, claim)
             await model.batcher.submit(model.loaded.proof, claim)

@@ -31,10 +31,12 @@ class Watchdog:
         self,
         limit_s: float,
         busy_since: Callable[[], Iterable[float]],
+        on_stuck: Callable[[], None],
         end: Callable[[int], None] = os._exit,
     ) -> None:
         self._limit_s = limit_s
         self._busy_since = busy_since
+        self._on_stuck = on_stuck
         self._end = end
         self._look_s = min(1.0, limit_s / _LOOKS)
         self._pulse = perf_counter()
@@ -72,6 +74,7 @@ class Watchdog:
             certain_s, before = min(now, before), now
             if certain_s > self._limit_s and not self.stuck:
                 logger.critical("stuck for %.1f s: not alive any more", now)
+                self._on_stuck()
             self.stuck = certain_s > self._limit_s
             if certain_s > self._limit_s + GRACE_S:
                 logger.critical("stuck for %.1f s: this worker ends itself", now)

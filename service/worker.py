@@ -47,7 +47,7 @@ class Worker:
         cache = Cache(settings.cache_entries, self._count_cached) if settings.cache_entries else None
         self._engine = Engine(decoder, cache)
         self._drain = Drain(settings)
-        self._watchdog = Watchdog(settings.device_timeout_s, self._busy_since)
+        self._watchdog = Watchdog(settings.device_timeout_s, self._busy_since, self._count_stuck)
         self._health = Health(self._engine.models, settings.max_failures, self._show_ready)
         self._phase: str | None = "starting"
         trials = Trials(self._engine, lambda: self._metrics)
@@ -73,6 +73,9 @@ class Worker:
 
     def _busy_since(self) -> list[float]:
         return [since for model in self._engine.models() if (since := model.batcher.busy_since) is not None]
+
+    def _count_stuck(self) -> None:
+        self._metrics.internal_errors["inference"].add()
 
     def _show_ready(self) -> None:
         self._metrics.ready.set(float(self.phase() is None))

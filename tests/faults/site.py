@@ -133,6 +133,8 @@ def site(folder: Path, **settings: object) -> Iterator[Site]:
         "body_timeout_s": 1,
         "header_timeout_s": 2,
         "queue_capacity": 64,
+        "max_queue_ms": 3_600_000,  # the bound in images is what most cases are about
+        "request_timeout_s": 3_600,
     }
     with serving(folder, **{**defaults, **settings}) as server:
         made = Site(server)

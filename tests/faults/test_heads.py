@@ -163,14 +163,20 @@ def test_connections_that_break_are_forgotten(shared: Site) -> None:
     with contextlib.suppress(OSError):
         for at in range(len(request)):
             break_off(at)
-    threads = [threading.Thread(target=lambda: [break_off(0) for _ in range(100)]) for _ in range(10)]
+
+    def say_nothing() -> None:
+        for _ in range(100):
+            break_off(0)
+
+    threads = [threading.Thread(target=say_nothing) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     shared.require_right_answer()
-    assert shared.metrics()['classifier_internal_errors_total{stage="request"}'] == (
-        before['classifier_internal_errors_total{stage="request"}']
+    assert (
+        shared.metrics()['classifier_internal_errors_total{stage="request"}']
+        == (before['classifier_internal_errors_total{stage="request"}'])
     )
     with connected(shared.server.port) as plug:
         plug.sendall(GOOD)

@@ -34,7 +34,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_stuck_device_ends_the_worker() -> None:
     """First it says so, then it ends."""
     end, began = End(), perf_counter()
-    watch = Watchdog(LIMIT_S, lambda: [began], end)
+    watch = Watchdog(LIMIT_S, lambda: [began], lambda: None, end)
     watch.start()
     async with asyncio.timeout(10):
         while not watch.stuck:
@@ -50,7 +50,7 @@ async def test_a_stuck_device_ends_the_worker() -> None:
 async def test_devices_that_finish_and_a_loop_that_turns_are_well() -> None:
     """However long it has been running, and however busy."""
     end = End()
-    watch = Watchdog(LIMIT_S, lambda: [perf_counter() - LIMIT_S / 2], end)
+    watch = Watchdog(LIMIT_S, lambda: [perf_counter() - LIMIT_S / 2], lambda: None, end)
     watch.start()
     await asyncio.sleep(4 * LIMIT_S)
     watch.stop()
@@ -62,7 +62,7 @@ async def test_devices_that_finish_and_a_loop_that_turns_are_well() -> None:
 async def test_a_loop_that_does_not_turn_ends_the_worker() -> None:
     """Nobody could be answered, not even /livez."""
     end = End()
-    watch = Watchdog(LIMIT_S, list, end)
+    watch = Watchdog(LIMIT_S, list, lambda: None, end)
     watch.start()
 
     deadline = perf_counter() + 10
@@ -76,7 +76,7 @@ async def test_who_recovers_stays() -> None:
     """Being stuck ends with the batch."""
     end, began = End(), perf_counter()
     busy = [began]
-    watch = Watchdog(LIMIT_S, lambda: busy, end)
+    watch = Watchdog(LIMIT_S, lambda: busy, lambda: None, end)
     watch.start()
     async with asyncio.timeout(10):
         while not watch.stuck:
