@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import calibrate, evaluate, export, fit, import_, summary
+from training.commands import calibrate, compare, evaluate, export, fit, import_, summary, verify
 
 app = typer.Typer(
     name="python -m training",
@@ -17,6 +17,8 @@ app.command("calibrate", epilog=f"Example: {calibrate.EXAMPLE}")(calibrate.calib
 app.command("export", epilog=f"Example: {export.EXAMPLE}")(export.export)
 app.command("import", epilog=f"Example: {import_.EXAMPLE}")(import_.import_)
 app.command("summary", epilog=f"Example: {summary.EXAMPLE}")(summary.summary)
+app.command("compare", epilog=f"Example: {compare.EXAMPLE}")(compare.compare)
+app.command("verify", epilog=f"Example: {verify.EXAMPLE}")(verify.verify)
 
 if __name__ == "__main__":
     app()

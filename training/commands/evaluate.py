@@ -1,6 +1,7 @@
 """`evaluate`: how good a checkpoint, a model file or a running service is, in figures and pictures."""
 # ruff: noqa: PLC0415 - torch takes seconds to import, and --help shall not
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,9 +52,9 @@ def evaluate(
         raise typer.BadParameter("say what to evaluate: a run, a checkpoint, a model file, a name, or --url")
     from training.measuring import evaluation, remote, subject
 
-    with one_line_errors():
+    with one_line_errors(), ExitStack() as connections:
         if url is not None:
-            asked = subject.of_service(remote.connect(url, what, api_key), crops)
+            asked = subject.of_service(connections.enter_context(remote.connect(url, what, api_key)), crops)
         else:
             asked = subject.find(str(what), ModelStore(store), precision, crops)
         done = evaluation.evaluate(asked, dataset, out or _folder(asked), crops)
@@ -69,7 +70,8 @@ def _folder(asked: "Subject") -> Path:
 
 def _report(asked: "Subject", done: "Evaluation") -> None:
     scores, console = done.scores, Console()
-    table = Table(title=f"{asked.name}: {scores.images} test images", title_justify="left", show_header=False)
+    console.print(f"{asked.name}: {scores.images} test images", highlight=False, soft_wrap=True)
+    table = Table(show_header=False)
     for name, value in (
         ("top-1", f"{scores.top1:.2%}"),
         ("top-5", f"{scores.top5:.2%}"),

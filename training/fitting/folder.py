@@ -135,9 +135,14 @@ def to_resume(resume: str, runs: Path, config: FitConfig, chosen: Iterable[str])
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file aside and rename it: it is there whole or not at all."""
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a text file aside and rename it: it is there whole or not at all."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.write_text(content, encoding="utf-8")
     aside.replace(path)
 
 
