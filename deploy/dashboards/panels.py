@@ -68,7 +68,13 @@ def line(
 
 
 def figure(
-    title: str, description: str, expression: str, *, unit: str, steps: Sequence[Step] = ((None, "text"),)
+    title: str,
+    description: str,
+    expression: str,
+    *,
+    unit: str,
+    steps: Sequence[Step] = ((None, "text"),),
+    size: tuple[int, int] = (4, 4),
 ) -> stat.Panel:
     """Return one number, its recent course behind it, coloured by the highest threshold that it reaches."""
     thresholds = dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE)
@@ -78,8 +84,8 @@ def figure(
         .description(description)
         .datasource(SOURCE)
         .unit(unit)
-        .height(4)
-        .span(4)
+        .height(size[1])
+        .span(size[0])
         .graph_mode(kinds.BigValueGraphMode.AREA)
         .thresholds(thresholds.steps([Threshold(value, color) for value, color in steps]))
         .with_target(prometheus.Dataquery().ref_id("A").expr(expression))

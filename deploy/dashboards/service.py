@@ -7,6 +7,7 @@ from deploy.dashboards.panels import figure, heat, line, of
 from service.families import (
     BATCH_SIZE,
     CANCELLED,
+    DISPATCHES,
     DURATION,
     IMAGES,
     IN_FLIGHT,
@@ -95,8 +96,8 @@ def _batches() -> list[object]:
         line("Images in a run", "Mean.", [(mean(BATCH_SIZE, by=of_model), "{{model}} {{version}}")], unit="none"),
         line(
             "Runs per second",
-            "Batches that the device was given.",
-            [(rate(BATCH_SIZE, by=of_model, part="count"), "{{model}} {{version}}")],
+            "Batches that the device was given, by why it was then.",
+            [(rate(DISPATCHES, by=("reason",)), "{{reason}}")],
             unit="ops",
             span=12,
         ),

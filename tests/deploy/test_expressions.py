@@ -1,5 +1,6 @@
 """Every expression and every alert on a real Prometheus that scrapes the real service under load."""
 
+import io
 import os
 import shutil
 import signal
@@ -10,14 +11,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from tests.deploy.expressions import of_dashboards, of_rules, of_the_adapter, rules
 from tests.deploy.prometheus import Prometheus, scraping
 from tests.deploy.tools import need
 from tests.e2e.server import Server, serving
-from tests.factories import shipped_digit
+from tests.factories import encode, shipped_digit
 from tests.stores import make_store
+from training import data
 
 pytestmark = pytest.mark.e2e
 
@@ -52,17 +56,17 @@ def try_versions(server: Server) -> None:
 
 def load(server: Server) -> None:
     """Answers of every sort: right ones, the client's faults, ours for lack of room, and slow ones."""
-    data, _ = shipped_digit(1)
-    files = [("files", (f"{i}.png", data, "image/png")) for i in range(20)]
+    digit, _ = shipped_digit(1)
+    files = [("files", (f"{i}.png", digit, "image/png")) for i in range(20)]
     with server.client() as client:
         for _ in range(100):
-            assert client.post("/v1/classify", content=data).status_code == 200
-        assert client.post("/v1/classify", content=data[:50]).status_code == 422
+            assert client.post("/v1/classify", content=digit).status_code == 200
+        assert client.post("/v1/classify", content=digit[:50]).status_code == 422
         assert client.get("/nowhere").status_code == 404
         for _ in range(20):
             assert client.post("/v1/classify", files=files).status_code == 503  # twenty never fit into sixteen places
     with ThreadPoolExecutor(5) as pool:
-        assert list(pool.map(lambda _: slowly(server, data), range(5))) == [b"HTTP/1.1 200"] * 5
+        assert list(pool.map(lambda _: slowly(server, digit), range(5))) == [b"HTTP/1.1 200"] * 5
 
 
 def refuse(server: Server, store: Path) -> None:
@@ -72,12 +76,12 @@ def refuse(server: Server, store: Path) -> None:
         assert client.post("/v1/models/lenet/load", json={"version": 4}).status_code == 409
 
 
-def slowly(server: Server, data: bytes) -> bytes:
+def slowly(server: Server, body: bytes) -> bytes:
     """Send a body with a pause longer than the objective; return the status line of the answer."""
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\n\r\n".encode())
+        connection.sendall(f"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode())
         time.sleep(0.5)
-        connection.sendall(data)
+        connection.sendall(body)
         return connection.recv(12)
 
 
@@ -134,6 +138,7 @@ def test_every_alert_sees_its_fault(site: tuple[Server, Prometheus]) -> None:
         "ConvServeQueueSaturated",
         "ConvServeOnCpu",
         "ConvServeLoadFailed",
+        "ConvServeDrift",  # a model that answers all images alike
     }
     await_alerts(prometheus, under_load)
     assert pending(prometheus) == under_load
@@ -153,17 +158,32 @@ def await_alerts(prometheus: Prometheus, names: set[str]) -> None:
         time.sleep(0.2)
 
 
-def test_a_service_that_is_well_raises_nothing(tmp_path: Path) -> None:
-    """Right answers and clients' own faults are no reason to wake anybody."""
-    data, _ = shipped_digit(1)
+def test_a_service_that_is_well_raises_nothing_and_drift_is_seen(tmp_path: Path) -> None:
+    """Images like those of the test, and clients' own faults, wake nobody; then others come than it was tested on."""
+    files = data.load("digits").test.files
+    alike = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
     with serving(tmp_path) as server, scraping(tmp_path, server.port) as prometheus:
         prometheus.wait_for("up == 1")
-        for _ in range(2):
-            with server.client() as client:
-                for _ in range(50):
-                    assert client.post("/v1/classify", content=data).status_code == 200
-                    assert client.post("/v1/classify", content=data[:50]).status_code == 422
-            time.sleep(1.5)
+        send(server, alike)
+        time.sleep(1.5)  # a rate needs two scrapes
+        send(server, alike)
         prometheus.wait_for("job:classifier_failed:ratio_rate1h")
+        prometheus.wait_for("classifier_drift_psi")
 
         assert pending(prometheus) == set()
+
+        send(server, [inverted(file) for file in alike])
+        await_alerts(prometheus, {"ConvServeDrift"})
+        assert pending(prometheus) == {"ConvServeDrift"}
+
+
+def send(server: Server, files: list[bytes]) -> None:
+    """Classify all of *files*, and one that is broken."""
+    with server.client() as client:
+        assert {client.post("/v1/classify", content=file).status_code for file in files} == {200}
+        assert client.post("/v1/classify", content=files[0][:50]).status_code == 422
+
+
+def inverted(file: bytes) -> bytes:
+    """Black on white, where the model knows white on black."""
+    return encode(ImageOps.invert(Image.open(io.BytesIO(file)).convert("L")))

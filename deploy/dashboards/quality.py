@@ -1,0 +1,99 @@
+"""The answers: which classes, how sure, how far from the reference; and what the images look like."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from deploy.dashboards.expressions import mean, quantile, rate, selector
+from deploy.dashboards.panels import figure, heat, line, of
+from service.families import (
+    BRIGHTNESS,
+    CONFIDENCE,
+    DRIFT,
+    ENTROPY,
+    INPUT_PIXELS,
+    MARGIN,
+    PREDICTIONS,
+)
+
+_LEGEND = "{{model}} {{version}}"
+_OF_VERSION = ("model", "version")
+ALIKE, ANOTHER = 0.1, 0.25  # of the population stability index; deploy/prometheus/alerts.yaml has the second too
+_DRIFT = f"max by (model, version, kind) ({selector(DRIFT)})"
+
+
+def build() -> Dashboard:
+    """Return the dashboard."""
+    return of(
+        "quality",
+        "ConvServe · quality",
+        "Which classes are found how surely, and how far that is from the reference.",
+        [("Answers", _answers()), ("Drift", _drift()), ("Images", _images())],
+    )
+
+
+def _answers() -> list[object]:
+    shares = f"{rate(PREDICTIONS, by=(*_OF_VERSION, 'class'))} / on (model, version) group_left () "
+    shares += f"({rate(PREDICTIONS, by=_OF_VERSION)} > 0)"
+    spread = [(quantile(q, CONFIDENCE, by=_OF_VERSION), f"p{100 * q:g} {_LEGEND}") for q in (0.1, 0.5, 0.9)]
+    buckets = rate(CONFIDENCE, by=("le",), part="bucket")
+    return [
+        line(
+            "Classes",
+            "Share of the answers.",
+            [(shares, f"{{{{class}}}} · {_LEGEND}")],
+            unit="percentunit",
+            span=12,
+            stacked=True,
+        ),
+        heat("Confidence", "How many answers had which probability.", buckets, unit="percentunit", span=12),
+        line("Confidence", "Probability of the class found.", spread, unit="percentunit", top=1),
+        line(
+            "Margin",
+            "Mean lead over the second class.",
+            [(mean(MARGIN, by=_OF_VERSION), _LEGEND)],
+            unit="percentunit",
+            top=1,
+        ),
+        line(
+            "Entropy",
+            "Mean; 1 when all classes are equally probable.",
+            [(mean(ENTROPY, by=_OF_VERSION), _LEGEND)],
+            unit="percentunit",
+            top=1,
+        ),
+    ]
+
+
+def _drift() -> list[object]:
+    steps = ((None, "green"), (ALIKE, "orange"), (ANOTHER, "red"))
+    return [
+        figure(
+            "Farthest from the reference",
+            "Population stability index, the largest.",
+            f"max({_DRIFT})",
+            unit="none",
+            steps=steps,
+            size=(6, 8),
+        ),
+        line(
+            "Population stability index",
+            "Of classes and confidence, against the test split; above 0.25 is another.",
+            [(_DRIFT, f"{{{{kind}}}} · {_LEGEND}")],
+            unit="none",
+            span=18,
+        ),
+    ]
+
+
+def _images() -> list[object]:
+    sizes = [(quantile(q, INPUT_PIXELS), f"p{100 * q:g}") for q in (0.1, 0.5, 0.9)]
+    return [
+        line(
+            "Brightness",
+            "Mean; 1 is white.",
+            [(mean(BRIGHTNESS, by=_OF_VERSION), _LEGEND)],
+            unit="percentunit",
+            top=1,
+            span=12,
+        ),
+        line("Size", "Width × height as it came.", sizes, unit="none", span=12),
+    ]
