@@ -13,6 +13,7 @@ STATUS: Final[dict[str, int]] = {
     "forbidden": 403,
     "not_found": 404,
     "unknown_model": 404,
+    "unknown_request": 404,
     "method": 405,
     "slow_client": 408,
     "conflict": 409,
@@ -21,6 +22,7 @@ STATUS: Final[dict[str, int]] = {
     "too_many_images": 413,
     "media_type": 415,
     "bad_param": 422,
+    "unknown_label": 422,
     "too_many_pixels": 422,
     "truncated": 422,
     "unidentified": 422,
@@ -129,6 +131,18 @@ class UnknownModel(RequestError):
     """No model of that name is served."""
 
     code = "unknown_model"
+
+
+class UnknownRequest(RequestError):
+    """No image of a request like that is on record."""
+
+    code = "unknown_request"
+
+
+class UnknownLabel(RequestError):
+    """A label that the model does not know."""
+
+    code = "unknown_label"
 
 
 class BadJson(RequestError):

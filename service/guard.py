@@ -24,6 +24,7 @@ from service.errors import CLOSES_CONNECTION, STATUS, Forbidden, RequestError
 from service.http import OTHER, Request, Response, Route, Router, handler_of
 from service.logs import Refusals, log_access
 from service.metrics import Metrics
+from service.records.outcome import Answered
 from service.settings import Settings
 
 logger = logging.getLogger("convserve.guard")
@@ -40,8 +41,14 @@ class Guard:
     """The ASGI application for HTTP. *draining* says whether connections are to be closed after their answer."""
 
     def __init__(
-        self, routes: Sequence[Route], metrics: Metrics, settings: Settings, draining: Callable[[], bool]
+        self,
+        routes: Sequence[Route],
+        metrics: Metrics,
+        settings: Settings,
+        draining: Callable[[], bool],
+        records: Callable[[Answered], None] | None = None,
     ) -> None:
+        self._records = records
         self._gate = Gate.of(settings)
         self._router = Router(routes)
         self._metrics = metrics
@@ -112,7 +119,14 @@ class Guard:
         if role == "admin":
             audit(key, scope, response.status, request_id)
         if response.timings is not None:
-            self._metrics.stages(response.timings, ended - response.timings.answered_at)
+            respond_s = ended - response.timings.answered_at
+            self._metrics.stages(response.timings, respond_s)
+            if self._records is not None and response.outcome is not None:
+                client = key or self._clients.of(scope)
+                trace_id = None
+                self._records(
+                    Answered(request_id, trace_id, client, response.outcome, response.timings, respond_s)
+                )
 
     def _claim(self, started: float, scope: Scope, headers: dict[bytes, bytes], key: str | None) -> Claim:
         """Return by when the answer is wanted, which a client may shorten, for whom, and before whom."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from service.admission import Claim
 from service.errors import MethodNotAllowed, NotFound
@@ -54,6 +54,7 @@ class Response:
     content_type: bytes = b"application/json"
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     timings: Timings | None = None
+    outcome: Any = None  # what came of classifying, for those who write it down
 
 
 Role = Literal["classify", "admin"]

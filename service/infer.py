@@ -13,6 +13,7 @@ from service.engine import Answered, Engine
 from service.errors import BadParameter
 from service.http import Request, Response, Route, Timings
 from service.outputs import Answer
+from service.records.outcome import Outcome
 from service.settings import Settings
 
 DEFAULT_TOP_K = 5
@@ -88,7 +89,8 @@ class Infer:
         else:
             content = {"results": [self._result(result, shown) for result in answered.results]}
         body = to_json({"request_id": request.id, "model": model.identity, **content})
-        return Response(body, headers=[(b"server-timing", timings.header())], timings=timings)
+        outcome = Outcome(model, answered.results, files)
+        return Response(body, headers=[(b"server-timing", timings.header())], timings=timings, outcome=outcome)
 
     def _result(self, result: Any, shown: Callable[[Answer], dict[str, Any]]) -> dict[str, Any]:
         if isinstance(result, Answer):

@@ -124,6 +124,21 @@ class Settings(BaseSettings):
     drift_window: Annotated[int, Field(ge=100, le=10**9)] = 2000
     """Images of a version that drift is measured over; older ones fade."""
 
+    feedback: Annotated[float, Field(ge=0, le=1)] = 0
+    """Part of the classified requests that is recorded in the state folder, so that their labels can be told later."""
+    feedback_capacity: Count = 100_000
+    """Images on that record, and labels of images; older ones are forgotten."""
+    request_log: Path | None = None
+    """File that gets a line of JSON for each classified request: client, model, best class, times, no image."""
+    request_log_share: Annotated[float, Field(ge=0, le=1)] = 1
+    """Part of the classified requests that get one."""
+    request_log_bytes: Count = 100 * 2**20
+    """Size at which the file becomes `….1`, in place of the last one."""
+    request_log_images: Path | None = None
+    """Folder that gets the images of these requests too; needs `request_log`."""
+    request_log_images_bytes: Annotated[int, Field(ge=1)] = 2**30
+    """Size of that folder; the oldest images make way."""
+
     keys_file: Path | None = None
     """File of API keys' digests, `NAME ROLE SHA256 [RATE/s] [high]` a line; without a key there is then health and no
     more."""
@@ -144,7 +159,11 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY: one needs the other")
-        for name, needs in (("tls_client_ca", "tls_certificate"), ("key_rate_per_s", "keys_file")):
+        for name, needs in (
+            ("tls_client_ca", "tls_certificate"),
+            ("key_rate_per_s", "keys_file"),
+            ("request_log_images", "request_log"),
+        ):
             if getattr(self, name) is not None and getattr(self, needs) is None:
                 raise ValueError(f"{PREFIX}{name.upper()}: needs {PREFIX}{needs.upper()}")
         return self

@@ -25,6 +25,7 @@ from service.lifecycle import Loaded
 from service.model_observer import ModelObserver
 from service.oip.repository import Repository
 from service.protocol import Connection
+from service.records.records import Records
 from service.rollout.admin import Admin
 from service.rollout.control import Control
 from service.rollout.trials import Trials
@@ -53,13 +54,19 @@ class Worker:
         trials = Trials(self._engine, lambda: self._metrics)
         self.control = Control(settings, self._engine.catalog, self._build, self._count_load, trials)
         repository = Repository(self._engine.catalog, self.control)
-        more = (*Preview(self._engine, decoder).routes, *Admin(self.control).routes, *repository.routes)
+        self._records = Records(settings, self._engine.catalog, lambda: self._metrics)
+        more = (
+            *Preview(self._engine, decoder).routes,
+            *Admin(self.control).routes,
+            *repository.routes,
+            *self._records.routes,
+        )
         self._app = App(self._engine, settings, self.phase, self._watchdog.well, more)
         self._metrics = self._app.metrics
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self.routes = side_port.main_routes(self._app.routes, settings)
-        self.guard = Guard(self.routes, self._metrics, settings, lambda: self._drain.draining)
+        self.guard = Guard(self.routes, self._metrics, settings, lambda: self._drain.draining, self._records.note)
         self.application = in_front(self.guard, settings)
         self._side_port: asyncio.Server | None = None
 
@@ -104,6 +111,7 @@ class Worker:
             server.config.http_protocol_class = lambda **_: Connection(connections)
         folder = self._settings.metrics_dir or Path(tempfile.mkdtemp(prefix="convserve-metrics-"))
         others = self._metrics.start(folder)
+        await self._records.start()
         self._loading = asyncio.create_task(self._load())
         if others:
             await self._loading
@@ -121,6 +129,7 @@ class Worker:
         self._health.stop()
         await self._engine.stop(self._settings.drain_grace_s)
         await self.control.stop()
+        await self._records.stop(_LAST_WORDS_S)
         self._watchdog.stop()
         await asyncio.to_thread(logs.finish, _LAST_WORDS_S)
 

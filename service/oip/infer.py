@@ -15,6 +15,7 @@ from service.oip.faces import Face, Faces
 from service.oip.request import InferRequest, parse
 from service.oip.statistics import Statistics
 from service.oip.tensors import Floats
+from service.records.outcome import Outcome
 from service.settings import Settings
 
 _LOWEST = 3  # priorities from here on are low, 1 is the highest and 0 the default
@@ -51,6 +52,8 @@ class Infer:
         answer.body, encoding = await compression.deflated(answer.body, headers.get(b"accept-encoding"))
         timings = Timings(request.read_s, answered.decode_s, answered.queue_s, answered.inference_s, answered_at)
         answer.timings = timings
+        files = () if isinstance(asked.images, np.ndarray) else asked.images
+        answer.outcome = Outcome(face.model, answered.results, files)
         answer.headers += [*encoding, (b"server-timing", timings.header())]
         self._count(face, began, answered, answered_at)
         return answer

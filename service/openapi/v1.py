@@ -10,7 +10,9 @@ from service.openapi.answers import (
     ModelList,
     Trial,
 )
+from service.openapi.feedback import ModelQuality, Told
 from service.openapi.operation import BINARY, JSON, Answer, Operation, Parameter, Table
+from service.records.feedback import Label
 
 MODEL = Parameter("model", {"type": "string"}, "Name of a served model; the default one if not given.")
 VERSION = Parameter("version", {"type": "integer", "minimum": 1}, "Version of the model; the active one if not given.")
@@ -114,6 +116,23 @@ TABLE: Table = {
         body=IMAGE,
         answers={200: Answer("The exact pixels.", {"image/png": BINARY})},
         errors=("unknown_model", *IMAGE_ERRORS, *WORK_ERRORS),
+    ),
+    ("POST", "/v1/feedback"): Operation(
+        tag="Classify",
+        summary="Tell the label of a classified image",
+        description="Where a part of the requests is recorded (`CONVSERVE_FEEDBACK`). Telling the same label again "
+        "changes nothing.",
+        body={JSON: Label},
+        answers={200: Answer("The label is on record.", {JSON: Told})},
+        errors=("bad_json", "bad_param", "unknown_request", "unknown_label", "unknown_model", "conflict", "deadline"),
+    ),
+    ("GET", "/v1/models/{name}/quality"): Operation(
+        tag="Models",
+        summary="What feedback says of a model",
+        description="Of each version, on the labels that were told: accuracy, expected calibration error in 15 bins, "
+        "and the hundred most frequent pairs of label and prediction.",
+        answers={200: Answer("The figures by version.", {JSON: ModelQuality})},
+        errors=("bad_param", "unknown_model", "not_found"),
     ),
     ("GET", "/v1/models"): Operation(
         tag="Models",

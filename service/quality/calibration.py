@@ -31,3 +31,9 @@ def gauges(merged: Merged) -> dict[tuple[str, ...], tuple[float, ...]]:
     """Return the values of `classifier_feedback_calibration_error` for every version that feedback came for."""
     found = {labels: error(values) for labels, values in merged.get(CALIBRATION.name, {}).items()}
     return {labels: (value,) for labels, value in found.items() if value is not None}
+
+
+def count(values: list[float], confidence: float, *, right: bool) -> None:
+    """Add an image to `SIZE` values."""
+    for i, amount in enumerate((1.0, confidence, float(right))):
+        values[i * BINS + bin_of(confidence)] += amount

@@ -1,0 +1,1 @@
+"""What is written down of answered requests, when asked for: for feedback, and as a log."""
