@@ -15,7 +15,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from models.errors import ModelError
-from service import parameters
+from service import parameters, trace
 from service.access.gate import Gate, audit
 from service.admission import Claim, Priority, parse_priority
 from service.body import Body, ClientDisconnected
@@ -118,15 +118,19 @@ class Guard:
             log_access(scope, template, request_id, status=response.status, duration_s=took_s, client=client)
         if role == "admin":
             audit(key, scope, response.status, request_id)
-        if response.timings is not None:
-            respond_s = ended - response.timings.answered_at
-            self._metrics.stages(response.timings, respond_s)
-            if self._records is not None and response.outcome is not None:
-                client = key or self._clients.of(scope)
-                trace_id = None
-                self._records(
-                    Answered(request_id, trace_id, client, response.outcome, response.timings, respond_s)
-                )
+        self._note(scope, request_id, key, response, ended)
+
+    def _note(self, scope: Scope, request_id: str, key: str | None, response: Response, ended: float) -> None:
+        """Count the stages of a classified request, and hand it to those who write it down."""
+        timings = response.timings
+        if timings is None:
+            return
+        respond_s = ended - timings.answered_at
+        self._metrics.stages(timings, respond_s)
+        if self._records is not None and response.outcome is not None:
+            client = key or self._clients.of(scope)
+            trace_id = trace.id_of(scope["headers"])
+            self._records(Answered(request_id, trace_id, client, response.outcome, timings, respond_s))
 
     def _claim(self, started: float, scope: Scope, headers: dict[bytes, bytes], key: str | None) -> Claim:
         """Return by when the answer is wanted, which a client may shorten, for whom, and before whom."""

@@ -57,7 +57,7 @@ class Feedback:
         store = Store(first.state_folder(self._settings), self._settings.feedback_capacity)
         store.open()
         dropped = self._metrics().series(RECORDS_DROPPED, "feedback")
-        self._store, self._writer = store, Writer("feedback", store.add, lambda count: dropped.add(count))
+        self._store, self._writer = store, Writer("feedback", store.add, dropped.add)
 
     def stop(self, timeout_s: float) -> None:
         """Write what is queued."""
@@ -71,7 +71,7 @@ class Feedback:
         spec = answered.outcome.model.spec
         for top in tops(answered.outcome):
             self._writer.put(
-                Prediction(answered.request_id, top.index, spec.name, spec.version, top.label, top.probability)
+                Prediction(answered.request_id, top.image, spec.name, spec.version, top.label, top.probability)
             )
 
     async def tell(self, request: Request) -> Response:

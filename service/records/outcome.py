@@ -30,7 +30,7 @@ class Answered(NamedTuple):
 class Top(NamedTuple):
     """The best class of one image."""
 
-    index: int
+    image: int  # its place in the request
     class_id: int
     label: str
     probability: float

@@ -1,7 +1,7 @@
 """A line of JSON for a part of the classified requests, and their images if asked for: written by a thread, bounded.
 
-A line has time, request, client, model, best classes and times; the image itself only goes to a folder of its own, whose
-oldest files make way for new ones. Several workers append to one file; who finds it full moves it aside.
+A line has time, request, client, model, best classes and times; the image itself only goes to a folder of its own,
+whose oldest files make way for new ones. Several workers append to one file; who finds it full moves it aside.
 """
 
 import fcntl
@@ -76,7 +76,9 @@ def _entry(answered: Answered, *, images: bool) -> _Entry:
     model, timings = answered.outcome.model, answered.timings
     files = answered.outcome.files if images else ()
     names = [_name(data) for data in files]
-    found = {top.index: {"label": top.label, "probability": round(top.probability, 6)} for top in tops(answered.outcome)}
+    found = {
+        top.image: {"label": top.label, "probability": round(top.probability, 6)} for top in tops(answered.outcome)
+    }
     fields = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": answered.request_id,

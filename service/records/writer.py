@@ -19,7 +19,7 @@ class Writer(Generic[Record]):
         self,
         name: str,
         write: Callable[[list[Record]], None],
-        dropped: Callable[[int], None],
+        dropped: Callable[[float], None],
         capacity: int = CAPACITY,
     ) -> None:
         self._write = write
