@@ -33,6 +33,7 @@ def test_the_bento_holds_what_serving_needs(tmp_path: Path, bentofile: str, runt
 
     files = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
     assert {"service/service.py", "models/spec.py", "models/repository/lenet/1/model.onnx"} <= files
+    assert {f"service/ui/static/{name}" for name in ("ui.html", "ui.js", "docs.html", "base.css")} <= files
     assert not [file for file in files if file.startswith(("training", "tests", "benchmarks")) or ".pyc" in file]
     packages = [
         line.split("==")[0] for line in (bento / "env/python/requirements.txt").read_text().splitlines() if "==" in line
