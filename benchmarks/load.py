@@ -1,6 +1,7 @@
 """Drives one server with wrk and reads what it measured."""
 
 import json
+import math
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def drive(url: str, body: Body, *, connections: int, seconds: float) -> Measured
     """Post *body* to *url* from so many connections for so long; raises `RuntimeError` when wrk cannot."""
     if shutil.which("wrk") is None:
         raise RuntimeError("wrk is not installed (Debian: apt-get install wrk)")
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", str(SCRIPT), url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--latency", "-s", str(SCRIPT), url]
     command += ["--", str(body.path), body.content_type, body.expected]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     found = [line for line in finished.stdout.splitlines() if line.startswith("JSON ")]
