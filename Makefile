@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help serve test test-full lint format train bench bench-against bench-precision memory screenshot build container image compose dashboards rules lock clean
+.PHONY: help serve test test-full lint format train bench bench-photographs bench-against bench-precision memory screenshot build container image compose dashboards rules lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ train: $(VENV)/.dev ## train NET (lenet) on DATA (digits, folder:PATH, …) and 
 
 bench: $(VENV)/.dev ## this service, stock BentoML and the ceiling in turn; writes build/bench.json
 	$(BIN)/python -m benchmarks.bench --readme
+
+bench-photographs: $(VENV)/.dev ## full-size networks on photographs, each against its own limit (STORE=build/full-size)
+	$(BIN)/python -m benchmarks.photographs --sweep
 
 bench-against: $(VENV)/.dev ## this tree and REF in turn (REF=<git ref>); writes build/bench-against.json
 	$(BIN)/python -m benchmarks.against $(REF)
