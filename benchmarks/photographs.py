@@ -22,7 +22,7 @@ from typing import Any
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from benchmarks import machine, servers
+from benchmarks import full_size, machine, servers
 from benchmarks.load import ROOT, Body, drive
 from benchmarks.ratios import ratio
 from models.store import ModelStore
@@ -38,14 +38,13 @@ PRECISIONS = ("fp32", "int8")
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", type=Path, default=ROOT / "build" / "full-size")
+    parser.add_argument("--store", type=Path, default=full_size.STORE)
     parser.add_argument("--models", nargs="+", default=["alexnet", "vgg16"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--sweep", action="store_true", help="other numbers of connections too")
     arguments = parser.parse_args()
-    if not arguments.store.is_dir():
-        sys.exit(f"{arguments.store}: no such store; `make full-size` makes it")
+    full_size.make(arguments.store, arguments.models)
     store = ModelStore(arguments.store)
     report: dict[str, Any] = {"machine": machine.facts(), "models": {}}
     with tempfile.TemporaryDirectory() as folder:

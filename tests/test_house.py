@@ -24,7 +24,7 @@ ONLY_IN: dict[str, dict[str, set[str]]] = {
     "models": {},
     "service": {"bentoml": {"service"}, "onnxruntime": {"session"}, "prometheus_client": {"exposition"}},
     "training": {"onnxruntime": {"export", "evaluate", "quantize", "importer"}},
-    "benchmarks": {"service": {"ceiling", "precision"}, "bentoml": {"stock"}},
+    "benchmarks": {"service": {"ceiling", "limit", "precision"}, "bentoml": {"stock"}},
     "deploy": {},
 }
 
