@@ -44,6 +44,10 @@ class Engine:
         """Return everything that is loaded; safe in any thread."""
         return [model for lineup in list(self.catalog.lineups.values()) for model in list(lineup.versions.values())]
 
+    def active_models(self) -> list[ServedModel]:
+        """Return those that requests mean which name no version."""
+        return [lineup.active for lineup in self.catalog.lineups.values()]
+
     async def stop(self, timeout_s: float) -> None:
         """Answer what was admitted, refuse the rest."""
         await asyncio.gather(*(model.batcher.stop(timeout_s) for model in self.models()))

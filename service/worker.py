@@ -49,7 +49,7 @@ class Worker:
         self._engine = Engine(decoder, cache)
         self._drain = Drain(settings)
         self._watchdog = Watchdog(settings.device_timeout_s, self._busy_since, self._count_stuck)
-        self._health = Health(self._engine.models, settings.max_failures, self._show_ready)
+        self._health = Health(self._engine.active_models, settings.max_failures, self._show_ready)
         self._phase: str | None = "starting"
         trials = Trials(self._engine, lambda: self._metrics)
         self.control = Control(settings, self._engine.catalog, self._build, self._count_load, trials)

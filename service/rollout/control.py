@@ -61,13 +61,17 @@ class Control:
         self._seen = True
         self.peers.start()  # before the deployment is read: a change from now on waits for this worker
         async with self._lock:
-            deployment = await asyncio.to_thread(first.initialise, self.file, self.store, self._settings)
+            deployment = await asyncio.to_thread(self._what_is_served)
             lineups = {}
             for name, plan in deployment.models.items():
                 if plan.loaded:
                     say(f"loading {name} version {plan.active}")
                     lineups[name] = await self._lineup(name, plan)
             self._serve(deployment, lineups)
+
+    def _what_is_served(self) -> Deployment:
+        """Return the live deployment; who joins others adds nothing to it: what is new has yet to be proved."""
+        return self.file.read() or first.initialise(self.file, self.store, self._settings)
 
     async def stop(self) -> None:
         """Wait for what is being retired, and be seen no more by the other workers."""

@@ -185,3 +185,15 @@ async def test_a_worker_that_starts_later_serves_what_is_served(tmp_path: Path) 
         await pair.post("lenet/promote", {"version": 1})
         async with paired(tmp_path, 1) as later:
             assert await later.active() == [1]
+
+
+async def test_a_worker_that_starts_later_is_not_held_up_by_a_bad_new_model(tmp_path: Path) -> None:
+    """Which the others have refused."""
+    make_store(tmp_path / "store")
+    async with paired(tmp_path, 1):
+        put_version(tmp_path / "aside", "another")
+        (tmp_path / "aside" / "another" / "1" / "golden.npz").write_bytes(b"")
+        (tmp_path / "aside" / "another").rename(tmp_path / "store" / "another")
+        async with paired(tmp_path, 1) as later:
+            assert await later.active() == [1]
+            assert "another" not in later.workers[0].control.deployment.models
