@@ -54,7 +54,7 @@ async def mixed_load(port: int, requests: int) -> None:
             assert status == 200, content
             assert content["model"]["name"] == name
             assert content["predictions"][0]["class_id"] == favourites[name]
-        connection.close()
+        await connection.close()
 
     async with asyncio.TaskGroup() as group:
         for name in [*favourites] * 4:
@@ -123,6 +123,8 @@ def test_identical_images_at_the_same_time_are_run_once(server: Server) -> None:
     async def all_at_once() -> set[str]:
         connections = [await Connection.open(server.port) for _ in range(50)]
         answers = await asyncio.gather(*(one.post("/v1/classify?model=vgg", image) for one in connections))
+        for one in connections:
+            await one.close()
         assert {status for status, _ in answers} == {200}
         return {str(content["predictions"]) for _, content in answers}
 

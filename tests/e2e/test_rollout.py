@@ -42,7 +42,7 @@ async def change_under_load(server: Server, changes: int, requests: int) -> int:
             traffic.allow(new)
             active, previous = new, active if new != active else previous
             await traffic.until(requests * (number + 1) // changes)
-        admin.close()
+        await admin.close()
     assert traffic.faults == []
     return traffic.answered
 

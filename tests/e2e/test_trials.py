@@ -55,7 +55,7 @@ async def versions_of_clients(port: int, connections: int) -> list[tuple[int, in
             status, content = await connection.post("/v1/classify", IMAGE, f"X-Client-ID: client-{client}\r\n")
             assert status == 200, content
             answers.append((client, content["model"]["version"]))
-        connection.close()
+        await connection.close()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(connections):

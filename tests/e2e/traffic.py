@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,9 +28,10 @@ class Connection:
         length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
         return int(head[9:12]), json.loads(await self._reader.readexactly(length))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
         self._writer.close()
+        await self._writer.wait_closed()
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Traffic:
             elif content["predictions"][0]["class_id"] != version:
                 self.faults.append(("another version's answer", content))
             self.answered += 1
-        connection.close()
+        await connection.close()
 
     async def until(self, answered: int) -> None:
         """Wait until so many requests have been answered."""
@@ -77,10 +78,3 @@ async def flowing(port: int, connections: int, image: bytes, *allowed: int) -> A
             yield traffic
         finally:
             traffic.ended = True
-
-
-async def spread(connections: int, each: Callable[[int], Awaitable[None]]) -> None:
-    """Run *each* for so many connections at once."""
-    async with asyncio.TaskGroup() as group:
-        for number in range(connections):
-            group.create_task(each(number))  # type: ignore[arg-type]
