@@ -63,7 +63,11 @@ ENCODED = {
     JSON: {
         "type": "object",
         "properties": {
-            "images": {"type": "array", "items": {"type": "string", "contentEncoding": "base64"}, "minItems": 1}
+            "images": {
+                "type": "array",
+                "items": {"type": "string", "format": "byte", "contentEncoding": "base64"},
+                "minItems": 1,
+            }
         },
         "required": ["images"],
         "additionalProperties": False,

@@ -1,5 +1,6 @@
 """What schemathesis is told about data: bodies that a schema calls bytes are images, and some names are of models."""
 
+import base64
 import io
 from typing import Any
 
@@ -24,6 +25,7 @@ for media_type, name in (("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")):
     schemathesis.openapi.media_type(f"image/{media_type}", images(name))
 schemathesis.openapi.media_type("application/octet-stream", images())
 schemathesis.openapi.format("binary", images())
+schemathesis.openapi.format("byte", images().map(lambda content: base64.b64encode(content).decode()))
 
 
 @schemathesis.hook

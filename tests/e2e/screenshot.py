@@ -17,7 +17,7 @@ def main() -> None:
         warm = Watched(browser, f"{server.url}/ui")  # the first request of a browser takes longer than those after it
         warm.pick(ROOT / "docs" / "samples" / "7.png")
         warm.page.locator("img.pixels").wait_for()
-        seen = Watched(browser, f"{server.url}/ui", viewport={"width": 1180, "height": 850}, color_scheme="light")
+        seen = Watched(browser, f"{server.url}/ui", viewport={"width": 1180, "height": 900}, color_scheme="light")
         for index in _DIGITS:
             seen.hand_over(f"digit-{index}.png", shipped_digit(index)[0])
             seen.page.locator("img.pixels").nth(_DIGITS.index(index)).wait_for()

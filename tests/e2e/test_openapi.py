@@ -14,9 +14,9 @@ pytestmark = pytest.mark.e2e
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 CONFIG = ROOT / "tests" / "e2e" / "schemathesis.toml"
 PARTS = {
-    "all but inference": ("--exclude-path-regex", "/infer$"),
-    # no schema can say that as many values as the shape asks for make an image of the model
-    "inference": ("--include-path-regex", "/infer$", "--exclude-checks", "positive_data_acceptance"),
+    "what schemas can say": ("--exclude-path-regex", "/(infer|embed)$"),
+    # that as many values as the shape asks for make an image of the model, that a model has features
+    "what they cannot": ("--include-path-regex", "/(infer|embed)$", "--exclude-checks", "positive_data_acceptance"),
 }
 PHASES = "examples,coverage,fuzzing"
 

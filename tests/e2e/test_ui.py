@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from models.preprocess import DecodeLimits, preprocess
 from tests.e2e.browser import Watched, browsing
 from tests.e2e.server import ROOT, Server, serving
-from tests.factories import make_geometry, shipped_digit
+from tests.factories import encode, make_geometry, make_image, shipped_digit
 from tests.stores import make_store
 
 pytestmark = pytest.mark.e2e
@@ -94,6 +94,21 @@ def test_a_broken_file_gives_the_message(browser: Browser, server: Server) -> No
 
     expect(seen.page.locator(".answer .label")).to_have_text(str(shipped_digit(1)[1]))
     expect(seen.page.locator(".answer")).to_have_count(3)
+
+
+def test_it_abstains_in_plain_words(browser: Browser, server: Server) -> None:
+    """When it is less sure than it was asked to be; the classes are still shown."""
+    seen = Watched(browser, f"{server.url}/ui")
+    expect(seen.page.locator("#abstaining")).to_be_visible()
+    seen.page.locator("#threshold").fill("0.99")
+    expect(seen.page.locator("#sure")).to_have_text("99%")
+
+    seen.hand_over("noise.png", encode(make_image(64, 64)))
+
+    expect(seen.page.locator(".answer .label")).to_have_text("Not sure enough to say")
+    expect(seen.page.locator(".answer .sure")).to_contain_text("perhaps")
+    expect(seen.page.locator(".answer .bars li")).to_have_count(5)
+    assert seen.complaints == []
 
 
 def test_it_works_by_keyboard(browser: Browser, server: Server) -> None:
