@@ -19,9 +19,11 @@ from service.connections import Connections
 from service.decoder import Decoder
 from service.drain import Drain
 from service.engine import Engine
+from service.gpu import Gpus
 from service.guard import Guard
 from service.health import Health
 from service.lifecycle import Loaded
+from service.machine import Machine
 from service.model_observer import ModelObserver
 from service.oip.repository import Repository
 from service.protocol import Connection
@@ -63,6 +65,7 @@ class Worker:
         )
         self._app = App(self._engine, settings, self.phase, self._watchdog.well, more)
         self._metrics = self._app.metrics
+        self._machine = Machine(self._metrics, Gpus())
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self.routes = side_port.main_routes(self._app.routes, settings)
@@ -112,6 +115,7 @@ class Worker:
         folder = self._settings.metrics_dir or Path(tempfile.mkdtemp(prefix="convserve-metrics-"))
         others = self._metrics.start(folder)
         await self._records.start()
+        self._machine.start()
         self._loading = asyncio.create_task(self._load())
         if others:
             await self._loading
@@ -130,6 +134,7 @@ class Worker:
         await self._engine.stop(self._settings.drain_grace_s)
         await self.control.stop()
         await self._records.stop(_LAST_WORDS_S)
+        await self._machine.stop()
         self._watchdog.stop()
         await asyncio.to_thread(logs.finish, _LAST_WORDS_S)
 
