@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.server import Server, require, serving
-from tests.e2e.traffic import Connection, spread
+from tests.e2e.traffic import Connection
 from tests.factories import shipped_digit
 
 pytestmark = pytest.mark.e2e
@@ -29,7 +29,7 @@ class Sent:
         self.labels: dict[str, str] = {}
         self.lost = 0
 
-    async def send(self, port: int, number: int) -> None:
+    async def send(self, port: int) -> None:
         """Good images and, of eight, a broken one, on one connection until it breaks."""
         connection = await Connection.open(port)
         for i in range(EACH):
@@ -44,11 +44,13 @@ class Sent:
                 label = content["predictions"][0]["label"]
                 self.classes[label] += 1
                 self.labels[content["request_id"]] = label
-        connection.close()
+        await connection.close()
 
     async def load(self, port: int) -> None:
         """Send over several connections at once, which both workers get some of."""
-        await spread(CONNECTIONS, lambda number: self.send(port, number))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONNECTIONS):
+                group.create_task(self.send(port))
 
 
 class Counted:
@@ -131,7 +133,7 @@ async def tell(server: Server, sent: Sent) -> None:
         connection = await Connection.open(server.port)
         body = f'{{"request_id": "{request_id}", "label": "{other}"}}'.encode()
         status, content = await connection.post("/v1/feedback", body)
-        connection.close()
+        await connection.close()
         assert (status, content.get("correct")) == (200, not wrong), content
     told = len(sent.labels)
     wrong_ones = (told + 3) // 4
