@@ -1,4 +1,4 @@
-"""The answers: which classes, how sure, how far from the reference; and what the images look like."""
+"""The answers: which classes, how sure, how far from the reference, how often right; and what the images look like."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -6,16 +6,20 @@ from deploy.dashboards.expressions import mean, quantile, rate, selector
 from deploy.dashboards.panels import figure, heat, line, of
 from service.families import (
     BRIGHTNESS,
+    CALIBRATION_ERROR,
     CONFIDENCE,
     DRIFT,
     ENTROPY,
+    FEEDBACK,
     INPUT_PIXELS,
     MARGIN,
     PREDICTIONS,
+    RECORDS_DROPPED,
 )
 
 _LEGEND = "{{model}} {{version}}"
 _OF_VERSION = ("model", "version")
+_TOLD = "Needs CONVSERVE_FEEDBACK and clients that tell."
 ALIKE, ANOTHER = 0.1, 0.25  # of the population stability index; deploy/prometheus/alerts.yaml has the second too
 _DRIFT = f"max by (model, version, kind) ({selector(DRIFT)})"
 
@@ -25,8 +29,8 @@ def build() -> Dashboard:
     return of(
         "quality",
         "ConvServe · quality",
-        "Which classes are found how surely, and how far that is from the reference.",
-        [("Answers", _answers()), ("Drift", _drift()), ("Images", _images())],
+        "Which classes are found how surely, how far that is from the reference, and how often it is right.",
+        [("Answers", _answers()), ("Drift", _drift()), ("Live accuracy", _accuracy()), ("Images", _images())],
     )
 
 
@@ -80,6 +84,38 @@ def _drift() -> list[object]:
             [(_DRIFT, f"{{{{kind}}}} · {_LEGEND}")],
             unit="none",
             span=18,
+        ),
+    ]
+
+
+def _accuracy() -> list[object]:
+    correct = f"{rate(FEEDBACK, by=_OF_VERSION, outcome='correct')} / ({rate(FEEDBACK, by=_OF_VERSION)} > 0)"
+    error = f"max by (model, version) ({selector(CALIBRATION_ERROR)})"
+    told = rate(FEEDBACK, by=("outcome",))
+    dropped = rate(RECORDS_DROPPED, by=("record",))
+    return [
+        line(
+            "Correct",
+            f"Of the images whose label was told. {_TOLD}",
+            [(correct, _LEGEND)],
+            unit="percentunit",
+            top=1,
+            span=6,
+        ),
+        line("Labels told", f"By outcome. {_TOLD}", [(told, "{{outcome}}")], unit="ops", span=6),
+        line(
+            "Calibration error",
+            f"Mean distance of confidence from accuracy. {_TOLD}",
+            [(error, _LEGEND)],
+            unit="percentunit",
+            span=6,
+        ),
+        line(
+            "Records dropped",
+            f"Not written, for want of time or room. {_TOLD}",
+            [(dropped, "{{record}}")],
+            unit="ops",
+            span=6,
         ),
     ]
 

@@ -6,6 +6,7 @@ from deploy.dashboards.expressions import mean, quantile, rate, total
 from deploy.dashboards.panels import figure, heat, line, of
 from service.families import (
     BATCH_SIZE,
+    CACHE,
     CANCELLED,
     DISPATCHES,
     DURATION,
@@ -38,7 +39,7 @@ def build() -> Dashboard:
             ("Requests", _requests()),
             ("Where the time goes", _stages()),
             ("Queue and batches", _batches()),
-            ("Refused, failed, abandoned", _refusals()),
+            ("Refused, failed, abandoned, cached", _refusals()),
         ],
     )
 
@@ -113,12 +114,32 @@ def _batches() -> list[object]:
 
 def _refusals() -> list[object]:
     return [
-        line("Refused", "Requests or images, by reason.", [(rate(REJECTED, by=("reason",)), "{{reason}}")], unit="ops"),
+        line(
+            "Refused",
+            "Requests or images, by reason.",
+            [(rate(REJECTED, by=("reason",)), "{{reason}}")],
+            unit="ops",
+            span=6,
+        ),
         line(
             "Failed",
             "By stage; not the client's fault.",
             [(rate(INTERNAL_ERRORS, by=("stage",)), "{{stage}}")],
             unit="ops",
+            span=6,
         ),
-        line("Abandoned", "The client hung up, by stage.", [(rate(CANCELLED, by=("stage",)), "{{stage}}")], unit="ops"),
+        line(
+            "Result cache",
+            "Images that were looked for in it; needs CONVSERVE_CACHE_ENTRIES.",
+            [(rate(CACHE, by=("result",)), "{{result}}")],
+            unit="ops",
+            span=6,
+        ),
+        line(
+            "Abandoned",
+            "The client hung up, by stage.",
+            [(rate(CANCELLED, by=("stage",)), "{{stage}}")],
+            unit="ops",
+            span=6,
+        ),
     ]
