@@ -6,10 +6,10 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.dashboards import models, quality, service
+from deploy.dashboards import machine, models, quality, service
 
 FOLDER = Path(__file__).resolve().parent.parent / "grafana" / "dashboards"
-DASHBOARDS = {"service": service.build, "models": models.build, "quality": quality.build}
+DASHBOARDS = {"service": service.build, "models": models.build, "quality": quality.build, "machine": machine.build}
 
 
 def render() -> dict[str, str]:

@@ -110,10 +110,22 @@ def heat(title: str, description: str, expression: str, *, unit: str, span: int 
     )
 
 
-def rows(title: str, description: str, expression: str, columns: Sequence[str], *, span: int = WIDTH) -> table.Panel:
-    """Return a table of the labels of an instant query; *columns* are those shown, in order."""
-    hidden = {"Time": True, "Value": True, "__name__": True, "job": True}
-    order = {name: index for index, name in enumerate(columns)}
+def rows(
+    title: str,
+    description: str,
+    expression: str,
+    columns: Sequence[str],
+    *,
+    span: int = WIDTH,
+    value: str | None = None,
+) -> table.Panel:
+    """Return a table of an instant query: the labels *columns*, in order, and its values under the name *value*."""
+    hidden = {"Time": True, "Value": value is None, "__name__": True, "job": True}
+    organised = {
+        "excludeByName": hidden,
+        "indexByName": {name: index for index, name in enumerate((*columns, "Value"))},
+        "renameByName": {"Value": value} if value else {},
+    }
     return (
         table.Panel()
         .title(title)
@@ -121,9 +133,7 @@ def rows(title: str, description: str, expression: str, columns: Sequence[str], 
         .datasource(SOURCE)
         .height(_HEIGHT)
         .span(span)
-        .with_transformation(
-            DataTransformerConfig(id_val="organize", options={"excludeByName": hidden, "indexByName": order})
-        )
+        .with_transformation(DataTransformerConfig(id_val="organize", options=organised))
         .with_target(prometheus.Dataquery().ref_id("A").expr(expression).instant().format(PromQueryFormat.TABLE))
     )
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import yaml
 
-from service.families import FAMILIES
+from service.families import FAMILIES, GPU_MEMORY, GPU_MEMORY_TOTAL, GPU_UTILISATION
 from tests.deploy.tools import DEPLOY
 
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 SERIES = {family.name + suffix: family for family in FAMILIES for suffix in _SUFFIXES[family.kind]}
+GPU_SERIES = {family.name for family in (GPU_UTILISATION, GPU_MEMORY, GPU_MEMORY_TOTAL)}  # no data without one
 VARIABLES = {"$instance": ".*", "$model": ".*", "$__rate_interval": "1m"}  # what Grafana fills in
 
 

@@ -11,9 +11,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards.__main__ import FOLDER, render
 from deploy.dashboards.expressions import quantile, rate, selector
+from deploy.dashboards.machine import NEEDS_GPU
 from deploy.dashboards.panels import WIDTH
 from service.families import DURATION, IMAGES, READY, REQUESTS
-from tests.deploy.expressions import dashboards
+from tests.deploy.expressions import GPU_SERIES, dashboards
 
 
 def test_the_committed_files_are_the_generated_ones() -> None:
@@ -51,6 +52,14 @@ def test_panels_have_their_place(name: str) -> None:
     for (y, x, width), (next_y, next_x, _) in pairwise(places):
         assert x + width <= WIDTH
         assert next_y > y or next_x >= x + width
+
+
+def test_panels_that_need_a_gpu_say_so() -> None:
+    """They stay empty on machines without one."""
+    for content in dashboards().values():
+        for panel in content["panels"]:
+            needs = any(name in target["expr"] for target in panel.get("targets", []) for name in GPU_SERIES)
+            assert panel.get("description", "").startswith(NEEDS_GPU) == needs, panel["title"]
 
 
 def test_a_selector_knows_its_family() -> None:
