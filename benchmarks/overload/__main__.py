@@ -1,0 +1,94 @@
+"""The service under more load than it can take, and beside clients that mean ill.
+
+    python -m benchmarks.overload [surge slow greedy restarts mixed names] [--model alexnet] [--seconds 20]
+
+The server runs on one core and the generator on another; nothing is retried, every request counted, every answer
+checked. Writes build/overload.json and prints tables.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from benchmarks import full_size, machine
+from benchmarks.load import ROOT
+from benchmarks.overload import endurance, hostile, openloop, surge, tables
+from benchmarks.overload.site import SHIPPED, Target, digits, photos, serving
+
+REPORT = ROOT / "build" / "overload.json"
+ON_DIGITS = ("slow", "restarts", "mixed", "names")  # about the way of a request, not about the work
+KINDS = ("surge", "greedy", *ON_DIGITS)
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--model", default="alexnet", choices=("alexnet", "lenet"), help="for surge and greedy")
+    parser.add_argument("--store", type=Path, default=full_size.STORE, help="where the full-size model is or is put")
+    parser.add_argument("--seconds", type=float, default=20, help="of each step")
+    parser.add_argument("--requests", type=int, default=200_000, help="of the mixed run; half of them for the others")
+    parser.add_argument(
+        "--max-queue-ms", type=float, default=250, help="the estimated wait that surge and greedy allow"
+    )
+    parser.add_argument("--client-share", type=float, default=0.25)
+    parser.add_argument("--report", type=Path, default=REPORT)
+    arguments = parser.parse_args()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    found: dict[str, Any] = {"machine": machine.facts(), "arguments": {k: str(v) for k, v in vars(arguments).items()}}
+    for kind in arguments.kinds:
+        print(f"{kind} …", file=sys.stderr, flush=True)
+        found[kind] = _measure(kind, arguments)
+        print(tables.table(kind, found[kind]), flush=True)
+        arguments.report.parent.mkdir(exist_ok=True)
+        arguments.report.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"all of it: {arguments.report}")
+
+
+def _measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    heavy = arguments.model == "alexnet" and kind not in ON_DIGITS
+    store = arguments.store if heavy else SHIPPED
+    images = photos(store) if heavy else digits()
+    limits = {} if kind in ON_DIGITS else {"max_queue_ms": arguments.max_queue_ms}
+    if kind in ("surge", "greedy"):
+        limits["client_share"] = arguments.client_share if kind == "greedy" else 1
+    if kind == "restarts":
+        limits["drain_delay_s"] = 1
+    with serving(store, images, default_model=arguments.model if heavy else "lenet", **limits) as target:
+        return asyncio.run(_run(kind, target, arguments, store))
+
+
+async def _run(kind: str, target: Target, arguments: argparse.Namespace, store: Path) -> dict[str, Any]:
+    seconds, requests = arguments.seconds, arguments.requests
+    if kind == "surge":
+        return await surge.measure(target, seconds=seconds)
+    if kind in ("slow", "greedy"):
+        peak = await _peak(target)
+        with tempfile.NamedTemporaryFile(suffix=".image") as body:
+            body.write(target.images[0])
+            body.flush()
+            rate = peak * (0.3 if kind == "slow" else 0.25)
+            return await hostile.beside(target, kind, rate=rate, seconds=seconds, body=Path(body.name))
+    if kind == "restarts":
+        return await endurance.restarts(target, store, cycles=10, requests=requests // 2, rate=700)
+    if kind == "mixed":
+        return await endurance.mixed(target, requests=requests, rate=1_500)
+    return await endurance.names(target, requests=requests // 2)
+
+
+async def _peak(target: Target) -> float:
+    clients = target.clients()
+    peak = await openloop.closed(clients, target.requests(), connections=16, seconds=5)
+    for client in clients:
+        client.close()
+    return peak
+
+
+if __name__ == "__main__":
+    main()
