@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help serve test test-full lint format train bench bench-photographs bench-against bench-precision memory screenshot build container image compose dashboards rules lock clean
+.PHONY: help serve test test-full lint format train bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ bench-photographs: $(VENV)/.dev ## full-size networks on photographs, each again
 
 bench-against: $(VENV)/.dev ## this tree and REF in turn (REF=<git ref>); writes build/bench-against.json
 	$(BIN)/python -m benchmarks.against $(REF)
+
+bench-overload: $(VENV)/.dev ## more load than it can take, slow and greedy clients, restarts; minutes; writes build/overload.json
+	$(BIN)/python -m benchmarks.overload
 
 bench-precision: $(VENV)/.dev ## int8 over fp32 of full-size AlexNet and VGG16; trains them first; writes build/precision.json
 	$(BIN)/python -m benchmarks.precision

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from service.errors import BadParameter, ClientLimit, Overloaded
+from service.shares import Shares
 
 _SMOOTHING = 0.2  # weight of the newest batch in the running mean of the service time
 _JITTER_S = 2.0  # spread over which the refused come back
@@ -55,10 +56,8 @@ class Room:
 
     def __init__(self, limits: RoomLimits) -> None:
         self._limits = limits
-        shares = limits.client_share < 1
-        self._share = math.ceil(limits.capacity * limits.client_share) if shares else math.inf
-        self._share_s = limits.max_queue_s * limits.client_share if shares else math.inf
-        self._held: dict[str, int] = {}  # images that wait, by client
+        part = limits.client_share
+        self._shares = Shares(part, math.ceil(limits.capacity * part), limits.max_queue_s * part) if part < 1 else None
         self._by_priority = [0] * len(Priority)
         self.waiting = 0  # images that are admitted and do not run yet
         self.image_s = 0.0  # running mean of the time that the device takes for one image of a batch
@@ -67,21 +66,23 @@ class Room:
     def admit(self, images: int, claim: Claim) -> None:
         """Take room for *images* until they `leave`.
 
-        Raises `ClientLimit` when their client would hold more than its share, which never holds for one that holds
-        nothing yet; `Overloaded` when they don't fit, or would wait longer than the limit or than their deadline.
+        Raises `ClientLimit` when their client has its share, which never holds for one that holds nothing yet;
+        `Overloaded` when they don't fit, or would wait longer than the limit or than their deadline.
         """
-        held = self._held.get(claim.client, 0)
-        if held:
-            self._check_share(held, images)
+        now = perf_counter()
+        if self._shares is not None:
+            complaint = self._shares.complaint(claim.client, images, self.image_s, now)
+            if complaint is not None:
+                raise ClientLimit(complaint, self.retry_after_s())
         if self.waiting + images > self._limits.capacity:
             raise Overloaded(
                 f"the queue is full: {self.waiting} images wait, the limit is {self._limits.capacity}",
                 self.retry_after_s(),
             )
-        now = perf_counter()
         if self.waiting or now < self.busy_until:  # else it is tried: an estimate must not lock a free device
             self._check_wait(now, images, claim)
-        self._held[claim.client] = held + images
+        if self._shares is not None:
+            self._shares.take(claim.client, images, self.image_s, now)
         self._by_priority[claim.priority] += images
         self.waiting += images
 
@@ -89,11 +90,12 @@ class Room:
         """Give back the room of images that run now, or never will."""
         self.waiting -= images
         self._by_priority[claim.priority] -= images
-        held = self._held[claim.client] - images
-        if held:
-            self._held[claim.client] = held
-        else:
-            del self._held[claim.client]
+        if self._shares is not None:
+            self._shares.give_back(claim.client, images)
+
+    def yields(self, claim: Claim, now: float) -> bool:
+        """Tell whether a claim has to let others go first, in batches of their own."""
+        return self._shares is not None and self._shares.yields(claim.client, now)
 
     def lacks(self, images: int) -> int:
         """Return how many places are missing for *images* more."""
@@ -112,15 +114,6 @@ class Room:
         """Return when what waits now should have run, jittered so that the refused do not come back together."""
         wait_s = max(0.0, self.busy_until - perf_counter()) + self.waiting * self.image_s
         return math.ceil(wait_s + random.uniform(0, _JITTER_S)) or 1  # noqa: S311 (no secret)
-
-    def _check_share(self, held: int, images: int) -> None:
-        if held + images > self._share:
-            raise ClientLimit(f"{held} of your images wait, the limit is {self._share}", self.retry_after_s())
-        if (held + images) * self.image_s > self._share_s:
-            raise ClientLimit(
-                f"{held} of your images wait, which take longer than the {self._share_s:g} s of one client",
-                self.retry_after_s(),
-            )
 
     def _check_wait(self, now: float, images: int, claim: Claim) -> None:
         ahead = sum(self._by_priority[: claim.priority + 1])

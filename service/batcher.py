@@ -120,7 +120,8 @@ class Batcher:
     def submit(self, image: Image, claim: Claim) -> asyncio.Future[Answer]:
         """Queue one reserved image; the future gets its `Answer`, or the error that it ended with."""
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._queue.append(Entry(image, future, claim, perf_counter()))
+        now = perf_counter()
+        self._queue.append(Entry(image, future, claim, now), yields=self._room.yields(claim, now))
         if claim.deadline < self._expiry_at:
             self._expire_at(claim.deadline)
         if not self._running:
@@ -143,7 +144,7 @@ class Batcher:
         """Take the next live entries, at most `max_batch_size`; what is past its deadline or abandoned is not run."""
         batch: list[Entry] = []
         now = perf_counter()
-        while len(batch) < self.max_batch_size and (entry := self._queue.pop()) is not None:
+        while len(batch) < self.max_batch_size and (entry := self._queue.pop(first=not batch)) is not None:
             self._room.leave(1, entry.claim)
             if entry.future.done():
                 self._observer.abandoned("queue")

@@ -29,6 +29,11 @@ class Clients:
             host = self._forwarded(scope, host)
         return _site(host) if ":" in host else host
 
+    def is_proxy(self, scope: Any) -> bool:
+        """Tell whether the connection is a trusted proxy's, and so carries the requests of many."""
+        peer = scope["client"]
+        return bool(self._trusted) and bool(peer) and self._is_trusted(peer[0])
+
     def _forwarded(self, scope: Any, peer: str) -> str:
         """Return the nearest address of X-Forwarded-For that is none of our proxies', *peer* if there is none."""
         lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]

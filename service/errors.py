@@ -37,6 +37,8 @@ STATUS: Final[dict[str, int]] = {
 }
 CLOSES_CONNECTION: Final = frozenset({"body_too_large", "slow_client"})  # what is left of the body is not worth reading
 
+RESTS: Final = frozenset({"client_limit", "rate_limited"})  # who is told to come back later is not heard at once
+
 
 def quoted(text: str) -> str:
     """Return what a client sent, fit for one line of an error: escaped, in quotes, cut to a readable length."""

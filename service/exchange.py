@@ -46,12 +46,14 @@ class Exchange:
     """Collects the request's body as it arrives and writes the answer in as few pieces as possible."""
 
     __slots__ = (
-        *("answered", "body_complete", "body_size", "disconnected", "keeps_alive", "scope", "task"),
+        *("answered", "body_complete", "body_size", "disconnected", "keeps_alive", "rests", "scope", "task"),
         *("_began", "_body", "_continued", "_head", "_is_head", "_waiter", "_wire"),
     )
 
     def __init__(self, wire: Wire, scope: dict[str, Any], *, keeps_alive: bool) -> None:
         self.scope = scope
+        scope["rest"] = self.rest
+        self.rests = False
         self.task: asyncio.Task[None] | None = None
         self.keeps_alive = keeps_alive
         self.body_complete = False
@@ -77,6 +79,10 @@ class Exchange:
         """Note that the body has ended."""
         self.body_complete = True
         self._wake()
+
+    def rest(self) -> None:
+        """Note that the client is to be heard again only after a while: it asks for more than its share."""
+        self.rests = True
 
     def time_out(self) -> None:
         """Note that the body is late: who waits for it gets a `TimeoutError`."""

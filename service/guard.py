@@ -20,7 +20,7 @@ from service.access.gate import Gate, audit
 from service.admission import Claim, Priority, parse_priority
 from service.body import Body, ClientDisconnected
 from service.client import Clients
-from service.errors import CLOSES_CONNECTION, STATUS, Forbidden, RequestError
+from service.errors import CLOSES_CONNECTION, RESTS, STATUS, Forbidden, RequestError
 from service.http import OTHER, Request, Response, Route, Router, handler_of
 from service.logs import Refusals, log_access
 from service.metrics import Metrics
@@ -100,6 +100,8 @@ class Guard:
                 self._refusals.note(error.code, client=key or self._clients.of(scope), request_id=request_id)
                 response = error_response(error, request_id)
                 closes = error.code in CLOSES_CONNECTION
+                if error.code in RESTS and "rest" in scope and not self._clients.is_proxy(scope):
+                    scope["rest"]()
             except ClientDisconnected:
                 self._metrics.cancelled["read"].add()
                 return

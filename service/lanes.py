@@ -25,10 +25,10 @@ class Entry:
 
 
 class Lanes:
-    """One queue a priority."""
+    """One queue a priority, and behind them one for those who have to yield."""
 
     def __init__(self) -> None:
-        self._lanes: tuple[deque[Entry], ...] = tuple(deque() for _ in Priority)
+        self._lanes: tuple[deque[Entry], ...] = tuple(deque() for _ in (*Priority, None))
 
     def __len__(self) -> int:
         """Count what waits."""
@@ -39,13 +39,13 @@ class Lanes:
         for lane in self._lanes:
             yield from lane
 
-    def append(self, entry: Entry) -> None:
-        """Queue an entry behind those of its priority."""
-        self._lanes[entry.claim.priority].append(entry)
+    def append(self, entry: Entry, *, yields: bool = False) -> None:
+        """Queue an entry behind those of its priority, or behind everybody."""
+        self._lanes[-1 if yields else entry.claim.priority].append(entry)
 
-    def pop(self) -> Entry | None:
-        """Take the entry whose turn it is, None if nothing waits."""
-        for lane in self._lanes:
+    def pop(self, *, first: bool = True) -> Entry | None:
+        """Take the entry whose turn it is, None if nothing waits; who yields never joins others, only goes *first*."""
+        for lane in self._lanes if first else self._lanes[:-1]:
             if lane:
                 return lane.popleft()
         return None

@@ -8,6 +8,7 @@ docs/decisions/0005-own-http-protocol.md has the reasons and the figure.
 
 import asyncio
 import math
+import random
 from collections import deque
 from typing import Any
 
@@ -19,7 +20,7 @@ from service.exchange import STATUS_LINE, Exchange
 _HIGH_WATER_BYTES = 65_536  # of body that waits for the application
 _MAX_UNREAD_BYTES = 2**20  # that an answered client may still send before it is cut off
 _LEAVE_S = 1.0  # that it may take to notice
-_VERSIONS = ("1.1", "1.0")
+_REST_S = (1.0, 3.0)  # that a client which asks for more than its share is not listened to, on that connection
 _REFUSALS = {
     400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
     414: b'{"error":"the URL is too long","code":"headers"}',
@@ -139,7 +140,7 @@ class Connection(asyncio.Protocol):
             self._refuse(431)
         parser = self._parser
         version = parser.get_http_version()
-        if version not in _VERSIONS or (self._hosts != 1 and (self._hosts or version == "1.1")):  # RFC 9112, 3.2
+        if version not in ("1.0", "1.1") or (self._hosts != 1 and (self._hosts or version == "1.1")):  # RFC 9112, 3.2
             self._refuse(400)
         if self._refusal is not None:
             return
@@ -195,13 +196,22 @@ class Connection(asyncio.Protocol):
 
     def finished(self, exchange: Exchange) -> None:
         """Go on to the next request, or close."""
-        state = self._all.state
-        state.total_requests += 1
+        self._all.state.total_requests += 1
         self._current = None
         self._unread_bytes = 0
         if not exchange.keeps_alive:
             self._leave()
-        elif self._pipelined:
+        elif exchange.rests:
+            self._pause_reading()
+            self.expires_at = math.inf
+            self._loop.call_later(random.uniform(*_REST_S), self._go_on)  # noqa: S311 (no secret)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._current is not None or self._transport.is_closing():
+            return
+        if self._pipelined:
             self._start(self._pipelined.popleft())
         elif self._refusal is not None:
             self._send_refusal()

@@ -30,14 +30,13 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=KINDS)
-    parser.add_argument("--model", default="alexnet", choices=("alexnet", "lenet"), help="for surge and greedy")
+    parser.add_argument("--model", default="alexnet", choices=("alexnet", "lenet"), help="of the surge")
     parser.add_argument("--store", type=Path, default=full_size.STORE, help="where the full-size model is or is put")
     parser.add_argument("--seconds", type=float, default=20, help="of each step")
     parser.add_argument("--requests", type=int, default=200_000, help="of the mixed run; half of them for the others")
     parser.add_argument(
         "--max-queue-ms", type=float, default=250, help="the estimated wait that surge and greedy allow"
     )
-    parser.add_argument("--client-share", type=float, default=0.25)
     parser.add_argument("--report", type=Path, default=REPORT)
     arguments = parser.parse_args()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
@@ -55,9 +54,7 @@ def _measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
     heavy = arguments.model == "alexnet" and kind not in ON_DIGITS
     store = arguments.store if heavy else SHIPPED
     images = photos(store) if heavy else digits()
-    limits = {} if kind in ON_DIGITS else {"max_queue_ms": arguments.max_queue_ms}
-    if kind in ("surge", "greedy"):
-        limits["client_share"] = arguments.client_share if kind == "greedy" else 1
+    limits = {"max_queue_ms": arguments.max_queue_ms, "client_share": 1} if kind == "surge" else {}
     if kind == "restarts":
         limits["drain_delay_s"] = 1
     with serving(store, images, default_model=arguments.model if heavy else "lenet", **limits) as target:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from service.connections import Connections, HttpLimits
+from service.errors import ClientLimit
 from service.guard import Guard
 from service.http import Request, Response, Route
 from service.metrics import Metrics
@@ -22,12 +23,14 @@ class Site:
     def __init__(self, limits: HttpLimits, settings: dict[str, Any]) -> None:
         self.began = asyncio.Event()
         self.go_on = asyncio.Event()
+        self.refuses = False
         self.cancelled = asyncio.Event()
         routes = (
             Route("/echo", {"POST": self.echo}, takes_body=True),
             Route("/where", {"GET": self.where}),
             Route("/wait", {"GET": self.wait}),
             Route("/long", {"GET": self.long}),
+            Route("/greedy", {"GET": self.greedy}),
         )
         self.guard = Guard(routes, Metrics(routes), Settings(**settings), lambda: False)
         self.state = types.SimpleNamespace(connections=set(), tasks=set(), total_requests=0, default_headers=[DATE])
@@ -48,6 +51,11 @@ class Site:
             self.cancelled.set()
             raise
         return Response(b"waited")
+
+    async def greedy(self, request: Request) -> Response:
+        if self.refuses:
+            raise ClientLimit("3 of your images wait", retry_after_s=1)
+        return Response(b"served")
 
     async def long(self, request: Request) -> Response:
         return Response(bytes(4_000_000))

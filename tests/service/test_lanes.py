@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.admission import Priority
-from service.errors import Overloaded
+from service.errors import ClientLimit, Overloaded
 from tests.service.device import Device, claim, entered, running, submit
 
 HIGH, NORMAL, LOW = Priority
@@ -77,3 +77,22 @@ async def test_abandoned_images_free_their_places_at_once() -> None:
         await asyncio.gather(held, last)
 
     assert device.batches == [[0], [3]]
+
+
+async def test_who_used_too_much_goes_last_and_alone() -> None:
+    """Not in the batch of a polite client, though there is room in it, and with one request at a time."""
+    device = Device(held=True)
+    limits = {"capacity": 10, "client_share": 0.5, "max_queue_s": 4.0}
+    async with running(device, max_batch_size=4, room=limits) as (batcher, _):
+        batcher._room.image_s = 1.5  # as if images took so many seconds each
+        futures = [submit(batcher, 0, client="greedy", within_s=1_000)]
+        await entered(device)
+        batcher._room.busy_until = 0.0
+        futures += [submit(batcher, 1, client="polite"), submit(batcher, 2, client="greedy")]
+        futures += [submit(batcher, 3, client="another", priority=LOW)]
+        with pytest.raises(ClientLimit):
+            submit(batcher, 4, client="greedy")
+        device.open.set()
+        await asyncio.gather(*futures)
+
+    assert device.batches == [[0], [1, 3], [2]]

@@ -190,3 +190,18 @@ async def test_shutting_down_ends_idle_connections_and_lets_others_finish() -> N
         assert answer.endswith(b"waited")
         idle_writer.close()
         busy_writer.close()
+
+
+async def test_who_asks_for_more_than_its_share_is_not_heard_for_a_while() -> None:
+    """On that connection; requests that it has sent meanwhile are answered later, and others at once."""
+    async with serving() as site:
+        site.refuses = True
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answers = await talk(site, get("/greedy") + get("/where", CLOSE))
+        took_s = loop.time() - began
+        site.refuses = False
+
+        assert statuses(answers) == [429, 200]
+        assert took_s >= 1.0
+        assert statuses(await talk(site, get("/greedy") + get("/where", CLOSE))) == [200, 200]

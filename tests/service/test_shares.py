@@ -1,0 +1,79 @@
+"""service/shares.py: what one client may take of a device."""
+
+from service.shares import _REMEMBERED, Shares
+
+IMAGE_S = 0.1
+
+
+def make_shares() -> Shares:
+    """A half of the device; five images or one second of the queue."""
+    return Shares(0.5, images=5, seconds=1.0)
+
+
+def use(shares: Shares, client: str, images: int, now: float, *, each_s: float = IMAGE_S) -> None:
+    """Let a client run images."""
+    shares.take(client, images, each_s, now)
+    shares.give_back(client, images)
+
+
+def test_a_client_alone_may_use_the_device_all_the_time() -> None:
+    """The part of it that it uses is nobody else's."""
+    shares = make_shares()
+
+    for n in range(100):
+        shares.take("a", 1, IMAGE_S, n * IMAGE_S)
+        assert shares.complaint("a", 1, IMAGE_S, n * IMAGE_S) is None
+        shares.give_back("a", 1)
+
+
+def test_who_used_more_than_its_part_waits_with_one_request_while_others_ask() -> None:
+    """However many connections it has; when the others are gone, no more."""
+    shares = make_shares()
+    use(shares, "greedy", 20, 0.0)  # two seconds of the device
+    assert shares.complaint("polite", 1, IMAGE_S, 0.1) is None
+
+    shares.take("greedy", 1, IMAGE_S, 0.1)
+
+    assert "more than 50% of the device" in str(shares.complaint("greedy", 1, IMAGE_S, 0.1))
+    assert shares.complaint("greedy", 1, IMAGE_S, 2.5) is None
+
+
+def test_what_was_used_is_paid_off_in_time() -> None:
+    """At the rate of the share."""
+    shares = make_shares()
+    use(shares, "a", 20, 0.0)
+    shares.take("a", 1, IMAGE_S, 0.0)
+    for now, may in ((0.5, False), (1.0, False), (2.5, True)):
+        shares.complaint("b", 1, IMAGE_S, now)
+        assert (shares.complaint("a", 1, IMAGE_S, now) is None) == may
+
+
+def test_who_holds_nothing_may_always_ask() -> None:
+    """Whatever it has used, and however large the request is."""
+    shares = make_shares()
+    use(shares, "a", 100, 0.0)
+    shares.complaint("b", 1, IMAGE_S, 0.1)
+
+    assert shares.complaint("a", 50, IMAGE_S, 0.1) is None
+
+
+def test_bursts_within_the_share_are_welcome() -> None:
+    """A polite client beside a greedy one may hold several images."""
+    shares = make_shares()
+    use(shares, "greedy", 50, 0.0)
+    for _ in range(4):
+        assert shares.complaint("polite", 1, IMAGE_S, 0.1) is None
+        shares.take("polite", 1, IMAGE_S, 0.1)
+    assert shares.complaint("polite", 1, IMAGE_S, 0.1) is None
+
+
+def test_clients_without_end_take_no_memory_without_end() -> None:
+    """Who owes nothing is forgotten, who holds something is not."""
+    shares = make_shares()
+    shares.take("holds", 1, IMAGE_S, 0.0)
+
+    for n in range(3 * _REMEMBERED):
+        use(shares, f"client {n}", 1, n * 1.0, each_s=0.01)
+
+    assert len(shares._clients) <= _REMEMBERED + 1
+    shares.give_back("holds", 1)
