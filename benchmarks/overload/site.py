@@ -107,7 +107,7 @@ def photos(store: Path) -> list[bytes]:
     """Photographs as JPEG, a tenth of a megapixel each, of the scenes that the full-size networks were trained on."""
     import io  # noqa: PLC0415
 
-    full_size.make(store, ["alexnet"], epochs=1)
+    full_size.make(store, ["alexnet"])
     found = []
     for path in sorted(store.with_name(f"{store.name}-photos").glob("test/*/*.jpg"))[:: 240 // IMAGES][:IMAGES]:
         buffer = io.BytesIO()
