@@ -1,7 +1,6 @@
 """`classify`: files or folders through a running service, into a table on the terminal or a file of results."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -27,12 +26,15 @@ def classify(  # noqa: PLR0917 (each is an option of the command line)
     model: Annotated[str | None, typer.Option(help="Name of a served model, if not the default one.")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="Version, if not the active one.")] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Predictions per image.")] = 1,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Below this probability an answer is marked as abstained.")
+    ] = None,
     connections: Annotated[int, typer.Option(min=1, max=256, help="Requests on their way at once.")] = 8,
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
     """Classify image files; status 1 if any of them was refused."""
-    wanted = {"model": model, "version": version, "top_k": top_k}
+    wanted = {"model": model, "version": version, "top_k": top_k, "threshold": threshold}
     query = {name: str(value) for name, value in wanted.items() if value is not None}
     paths = list(dict.fromkeys(_found(files)))
     run = _Run(Service(url, key), query, connections)
@@ -103,7 +105,5 @@ def _print(path: Path, answer: Answer) -> None:
     if "error" in answer:
         typer.echo(f"{path}\t{answer['code']}\t{answer['error']}")
         return
-    with contextlib.suppress(BrokenPipeError):
-        typer.echo(
-            "\t".join([str(path), *(f"{one['label']} {one['probability']:.4f}" for one in answer["predictions"])])
-        )
+    words = [str(path), *(f"{one['label']} {one['probability']:.4f}" for one in answer["predictions"])]
+    typer.echo("\t".join([*words, "abstained"] if answer.get("abstained") else words))

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-_COLUMNS = ("file", "model", "version", "precision", "error", "code")
+_COLUMNS = ("file", "model", "version", "precision", "abstained", "error", "code")
 _PER_CLASS = ("label", "class_id", "probability")
 
 
@@ -87,7 +87,7 @@ class Results:
     def _row(self, file: str, answer: dict[str, Any]) -> str:
         model = answer.get("model", {})
         cells = [file, *(model.get(key) for key in ("name", "version", "precision"))]
-        cells += [answer.get("error"), answer.get("code")]
+        cells += [answer.get(key) for key in ("abstained", "error", "code")]
         for prediction in answer.get("predictions", ()):
             cells += [prediction[column] for column in _PER_CLASS]
         return _csv_line([*cells, *[None] * (len(self._columns) - len(cells))])

@@ -59,6 +59,8 @@ def test_a_file_is_classified_on_the_terminal(server: Server) -> None:
     assert len(predictions) == 2
     assert predictions[0].split()[0] == "2"
     assert "1 classified, 0 refused" in done.stderr
+    unsure = command("classify", ROOT / "docs" / "samples" / "7.png", "--url", server.url, "--threshold", 1)
+    assert unsure.stdout.strip().endswith("abstained")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
