@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -26,6 +26,9 @@ from service.logs import Refusals, log_access
 from service.metrics import Metrics
 from service.records.outcome import Answered
 from service.settings import Settings
+
+if TYPE_CHECKING:  # where nothing is traced, nothing of it is loaded
+    from service.tracing import Tracing
 
 logger = logging.getLogger("convserve.guard")
 Scope = MutableMapping[str, Any]
@@ -46,8 +49,11 @@ class Guard:
         metrics: Metrics,
         settings: Settings,
         draining: Callable[[], bool],
+        *,
         records: Callable[[Answered], None] | None = None,
+        tracing: "Tracing | None" = None,
     ) -> None:
+        self._tracing = tracing
         self._records = records
         self._gate = Gate.of(settings)
         self._router = Router(routes)
@@ -97,7 +103,8 @@ class Guard:
                 )
             except (ModelError, RequestError) as error:
                 self._metrics.reject(error.code)
-                self._refusals.note(error.code, client=key or self._clients.of(scope), request_id=request_id)
+                client, trace_id = key or self._clients.of(scope), trace.id_of(headers)
+                self._refusals.note(error.code, client=client, request_id=request_id, trace_id=trace_id)
                 response = error_response(error, request_id)
                 closes = error.code in CLOSES_CONNECTION
                 if error.code in RESTS and "rest" in scope and not self._clients.is_proxy(scope):
@@ -106,7 +113,8 @@ class Guard:
                 self._metrics.cancelled["read"].add()
                 return
             except Exception:  # the last place where a bug can still become an answer
-                logger.exception("request %s failed", request_id)
+                fields = {"request_id": request_id, "trace_id": trace.id_of(headers)}
+                logger.exception("request %s failed", request_id, extra={"fields": fields})
                 self._metrics.internal_errors["request"].add()
                 response = error_response(RequestError("internal error"), request_id)
             await self._send(send, response, request_id, closes=closes)
@@ -114,25 +122,25 @@ class Guard:
         finally:
             self._metrics.in_flight.add(-1)
         self._metrics.request(template, scope["method"], response.status, ended - started)
-        if self._access_log and random.random() < self._access_log:  # noqa: S311 (no secret)
-            client = key or self._clients.of(scope)
-            took_s = ended - started
-            log_access(scope, template, request_id, status=response.status, duration_s=took_s, client=client)
+        self._note(_Done(scope, headers, request_id, template, key, started, ended), response)
         if role == "admin":
             audit(key, scope, response.status, request_id)
-        self._note(scope, request_id, key, response, ended)
 
-    def _note(self, scope: Scope, request_id: str, key: str | None, response: Response, ended: float) -> None:
-        """Count the stages of a classified request, and hand it to those who write it down."""
-        timings = response.timings
-        if timings is None:
-            return
-        respond_s = ended - timings.answered_at
-        self._metrics.stages(timings, respond_s)
-        if self._records is not None and response.outcome is not None:
-            client = key or self._clients.of(scope)
-            trace_id = trace.id_of(scope["headers"])
-            self._records(Answered(request_id, trace_id, client, response.outcome, timings, respond_s))
+    def _note(self, done: "_Done", response: Response) -> None:
+        """Count the stages of a request that was answered, trace it, log it, and hand it to those who write it down."""
+        timings, scope, trace_id = response.timings, done.scope, None
+        if timings is not None:
+            self._metrics.stages(timings, done.ended - timings.answered_at)
+        if self._tracing is not None:
+            trace_id = self._tracing.note(done.headers, f"{scope['method']} {done.route}", done.started, response)
+        if self._access_log and random.random() < self._access_log:  # noqa: S311 (no secret)
+            fields = {"client": done.key or self._clients.of(scope), "trace_id": trace_id or trace.id_of(done.headers)}
+            took_s = done.ended - done.started
+            log_access(scope, done.route, done.request_id, status=response.status, duration_s=took_s, **fields)
+        if self._records is not None and response.outcome is not None and timings is not None:
+            client, trace_id = done.key or self._clients.of(scope), trace_id or trace.id_of(done.headers)
+            respond_s = done.ended - timings.answered_at
+            self._records(Answered(done.request_id, trace_id, client, response.outcome, timings, respond_s))
 
     def _claim(self, started: float, scope: Scope, headers: dict[bytes, bytes], key: str | None) -> Claim:
         """Return by when the answer is wanted, which a client may shorten, for whom, and before whom."""
@@ -161,6 +169,18 @@ class Guard:
             fields.append(_CLOSE)
         await send({"type": "http.response.start", "status": response.status, "headers": fields})
         await send({"type": "http.response.body", "body": response.body})
+
+
+class _Done(NamedTuple):
+    """A request that was answered; the times are on the clock of `time.perf_counter`."""
+
+    scope: Scope
+    headers: dict[bytes, bytes]
+    request_id: str
+    route: str
+    key: str | None
+    started: float
+    ended: float
 
 
 def error_response(error: ModelError | RequestError, request_id: str) -> Response:

@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     request_log_images_bytes: Annotated[int, Field(ge=1)] = 2**30
     """Size of that folder; the oldest images make way."""
 
+    traces_endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]+/\S+$")] | None = None
+    """Collector that spans are sent to, OTLP over HTTP: `http://HOST:4318/v1/traces`."""
+    traces_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Part of the requests that are traced, of those that come without a `traceparent`; others say it themselves."""
+
     keys_file: Path | None = None
     """File of API keys' digests, `NAME ROLE SHA256 [RATE/s] [high]` a line; without a key there is then health and no
     more."""

@@ -1,7 +1,7 @@
 """The trace that a request belongs to, as its client says in `traceparent` (W3C Trace Context, level 1)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -24,8 +24,8 @@ def parse(value: bytes) -> Parent | None:
     return Parent(match[1].decode(), match[2].decode(), bool(int(match[3], 16) & _SAMPLED))
 
 
-def id_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+def id_of(headers: Mapping[bytes, bytes]) -> str | None:
     """Return the trace's id from a request's headers, None if there is none."""
-    value = dict(headers).get(b"traceparent")
+    value = headers.get(b"traceparent")
     parent = None if value is None else parse(value)
     return None if parent is None else parent.trace_id

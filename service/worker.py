@@ -6,6 +6,7 @@ import logging
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import ModelError
 from service import families, hosting, logs
@@ -37,6 +38,9 @@ from service.settings import Settings
 from service.ui.preview import Preview
 from service.watchdog import Watchdog
 
+if TYPE_CHECKING:
+    from service.tracing import Tracing
+
 logger = logging.getLogger("convserve.worker")
 _LAST_WORDS_S = 1.0  # for the log, on leaving
 
@@ -65,11 +69,19 @@ class Worker:
         )
         self._app = App(self._engine, settings, self.phase, self._watchdog.well, more)
         self._metrics = self._app.metrics
+        self._tracing = _tracing(settings)
         self._machine = Machine(self._metrics, Gpus())
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self.routes = side_port.main_routes(self._app.routes, settings)
-        self.guard = Guard(self.routes, self._metrics, settings, lambda: self._drain.draining, self._records.note)
+        self.guard = Guard(
+            self.routes,
+            self._metrics,
+            settings,
+            lambda: self._drain.draining,
+            records=self._records.note,
+            tracing=self._tracing,
+        )
         self.application = in_front(self.guard, settings)
         self._side_port: asyncio.Server | None = None
 
@@ -135,6 +147,8 @@ class Worker:
         await self.control.stop()
         await self._records.stop(_LAST_WORDS_S)
         await self._machine.stop()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.stop)
         self._watchdog.stop()
         await asyncio.to_thread(logs.finish, _LAST_WORDS_S)
 
@@ -190,3 +204,12 @@ class Worker:
         await batcher.start()
         info.add()
         return ServedModel(loaded, batcher, info)
+
+
+def _tracing(settings: Settings) -> "Tracing | None":
+    """Return what makes spans, None where none are asked for: then the libraries are not loaded either."""
+    if settings.traces_endpoint is None:
+        return None
+    from service.tracing import Tracing  # noqa: PLC0415 (as above)
+
+    return Tracing(settings.traces_endpoint, settings.traces_share)

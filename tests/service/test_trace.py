@@ -30,4 +30,4 @@ def test_a_traceparent_is_read() -> None:
 def test_what_is_none_is_none(value: str) -> None:
     """And starts no trace."""
     assert trace.parse(value.encode()) is None
-    assert trace.id_of([(b"traceparent", value.encode())]) is None
+    assert trace.id_of({b"traceparent": value.encode()}) is None
