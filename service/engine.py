@@ -1,9 +1,9 @@
 """One request, in order: admit, decode, queue, infer. Read this first; it knows images and models, no HTTP."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,14 +53,22 @@ class Engine:
         await asyncio.gather(*(model.batcher.stop(timeout_s) for model in self.models()))
         self._decoder.stop()
 
-    async def answer(
+    def answer(
         self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim, *, crops: int = 1
-    ) -> Answered:
+    ) -> Coroutine[Any, Any, Answered]:
         """Infer images, either files or already prepared as one array (N, H, W, C); with ten *crops*, their mean.
 
         Raises `Overloaded`, `ClientLimit` or `NotReady` before any work is done when there is no room for all of them,
         `ImageTooLarge` when they have too many pixels together.
         """
+        if model.trial is None and self.cache is None:
+            return self.compute(images, model, claim, crops)
+        return self._answer_beside(images, model, claim, crops)
+
+    async def _answer_beside(
+        self, images: Sequence[bytes] | Pixels, model: ServedModel, claim: Claim, crops: int
+    ) -> Answered:
+        """Answer with the cache before it and the trial behind it, where there are any."""
         started = perf_counter()
         cache = self.cache
         if cache is None or isinstance(images, np.ndarray) or cache.stands_aside(len(images)):
@@ -163,6 +171,8 @@ async def _outcome(future: asyncio.Future[Answer]) -> Answer | RequestError:
 
 
 def _answered(results: list[Answer | Refusal], decode_s: float) -> Answered:
+    if len(results) == 1 and isinstance(only := results[0], Answer):
+        return Answered(results, decode_s, only.queue_s, only.inference_s)
     answers = [result for result in results if isinstance(result, Answer)]
     queue_s = max((answer.queue_s for answer in answers), default=0.0)
     inference_s = max((answer.inference_s for answer in answers), default=0.0)
