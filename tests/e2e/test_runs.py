@@ -106,7 +106,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_two_processes_reach_what_one_does(whole: RunFolder, tmp_path: Path) -> None:
-    """Over gloo, sharing each batch: one folder, one log, test top-1 within a point."""
+    """Over gloo, sharing each batch: one folder, one log, a test top-1 that is at most a point lower."""
     code, output, errors = finish(start(tmp_path, "--devices", "2", "--strategy", "ddp"))
 
     assert (code, errors) == (0, "")
@@ -114,7 +114,7 @@ def test_two_processes_reach_what_one_does(whole: RunFolder, tmp_path: Path) -> 
     folder = RunFolder(tmp_path / "lenet-digits-1")
     assert [path.name for path in tmp_path.iterdir()] == ["lenet-digits-1"]
     assert json.loads((folder.path / "environment.json").read_text())[0]["processes"] == 2
-    assert top1_of(folder) == pytest.approx(top1_of(whole), abs=POINT)
+    assert top1_of(folder) >= top1_of(whole) - POINT
 
 
 def test_ctrl_c_stops_all_processes(tmp_path: Path) -> None:

@@ -37,11 +37,14 @@ def change(server: Server, path: str, body: dict[str, Any]) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def series(server: Server, name: str) -> dict[str, float]:
-    """The values of a metric by their labels, all workers together."""
+def series(server: Server, *names: str) -> list[dict[str, float]]:
+    """The values of metrics by their labels, all workers together, in one scrape."""
     with server.client() as client:
         text = client.get("/metrics").text
-    return {labels: float(value) for labels, value in re.findall(rf"^{name}{{(.*)}} (\S+)$", text, re.MULTILINE)}
+    return [
+        {labels: float(value) for labels, value in re.findall(rf"^{name}{{(.*)}} (\S+)$", text, re.MULTILINE)}
+        for name in names
+    ]
 
 
 async def versions_of_clients(port: int, connections: int) -> list[tuple[int, int]]:
@@ -74,7 +77,7 @@ def test_a_canary_takes_ten_percent_and_keeps_its_clients(server: Server) -> Non
     shares = [version for _, version in first + second]
     assert len(shares) == 10_000
     assert 900 <= shares.count(2) <= 1_100
-    requests = series(server, "classifier_trial_requests_total")
+    (requests,) = series(server, "classifier_trial_requests_total")
     assert requests['model="lenet",role="canary",version="2"'] == shares.count(2)
     assert requests['model="lenet",role="active",version="1"'] == shares.count(1)
 
@@ -87,11 +90,18 @@ def test_a_shadow_is_compared_on_the_workers_that_answer(server: Server) -> None
 
     assert {version for _, version in answers} == {1}
     labels = 'model="lenet",role="shadow",version="2"'
-    compared = series(server, "classifier_trial_compared_total")[labels]
+    compared, agreed, divergence = (  # of one scrape: comparisons may still be going on
+        values[labels]
+        for values in series(
+            server,
+            "classifier_trial_compared_total",
+            "classifier_trial_agreed_total",
+            "classifier_trial_divergence_nats_total",
+        )
+    )
     assert compared > 100
-    assert series(server, "classifier_trial_agreed_total")[labels] == pytest.approx(compared, rel=0.05)
-    divergence = series(server, "classifier_trial_divergence_nats_total")[labels] / compared
-    assert 0.05 < divergence < 0.5
+    assert agreed == pytest.approx(compared, rel=0.05)
+    assert 0.05 < divergence / compared < 0.5
     with server.client() as client:
         shadow = client.get("/v1/models/lenet/trial").json()["roles"]["shadow"]
     assert shadow["agreement"] == 1.0

@@ -92,15 +92,13 @@ def test_f20_file_names_are_not_looked_at(shared: Site, filename: str) -> None:
     assert "etc/passwd" not in answer.text + str(answer.headers) + shared.server.log.read_text()
 
 
-@pytest.mark.parametrize(
-    "media_type", ["text/html", "application/json", "video/mp4", "multipart/mixed; boundary=b", "x"]
-)
+@pytest.mark.parametrize("media_type", ["text/html", "video/mp4", "multipart/mixed; boundary=b", "x"])
 def test_f21_a_media_type_that_is_not_taken(shared: Site, media_type: str) -> None:
     """415 that says what is."""
     with shared.fault(rejected={"media_type": 1}):
         answer = shared.classify(DIGIT, headers={"Content-Type": media_type})
         assert (answer.status_code, answer.json()["code"]) == (415, "media_type")
-        assert "image/*, application/octet-stream or multipart/form-data" in answer.json()["error"]
+        assert "image/*, application/octet-stream, multipart/form-data or application/json" in answer.json()["error"]
 
 
 @pytest.mark.parametrize(
