@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def series(server: Server, *names: str) -> list[dict[str, float]]:
         {labels: float(value) for labels, value in re.findall(rf"^{name}{{(.*)}} (\S+)$", text, re.MULTILINE)}
         for name in names
     ]
+
+
+def wait_until(state: Callable[[], bool]) -> None:
+    """Workers look at the deployment once a second, and a thread writes the log."""
+    until = time.monotonic() + 20
+    while not state():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 async def versions_of_clients(port: int, connections: int) -> list[tuple[int, int]]:
@@ -126,5 +135,5 @@ def test_what_disagrees_is_taken_out_by_its_rule(server: Server, role: str) -> N
     change(server, role, {**rule, "percent": 30} if role == "canary" else rule)
     asyncio.run(asyncio.wait_for(until_aborted(), 60))
 
-    assert {version for _, version in asyncio.run(versions_of_clients(server.port, 8))} == {1}
-    assert f"{role} version 3 is aborted" in server.log.read_text()
+    wait_until(lambda: {version for _, version in asyncio.run(versions_of_clients(server.port, 8))} == {1})
+    wait_until(lambda: f"{role} version 3 is aborted" in server.log.read_text())
