@@ -111,6 +111,7 @@ class Exchange:
         except Exception:  # the application answers its own errors: this is a bug in it, or in here
             logger.exception("the application failed")
         finally:
+            del self.scope["rest"]  # it leads back here: each exchange would be left to the garbage collector
             self._wire.ended(self)
         if not self.answered and not self.disconnected:
             self._wire.broken()
