@@ -19,6 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help serve test test-full lint format train bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules lock clean
 
