@@ -49,8 +49,8 @@ serve: $(VENV)/.serve ## serve the default model on http://127.0.0.1:3000 (PORT=
 test: $(VENV)/.dev lint ## lint, types and all tests
 	$(BIN)/python -m pytest
 
-test-full: $(VENV)/.dev lint ## also the tests that take minutes
-	$(BIN)/python -m pytest -m ''
+test-full: $(VENV)/.dev lint ## also the tests that take minutes; writes docs/reports/test-full.md and .json
+	$(BIN)/python -m pytest -m '' -p tests.reporting --report docs/reports/test-full
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check

@@ -1,7 +1,7 @@
 """Every network, as `fit` trains it by default: at least 90% on the digits, and the same over HTTP."""
 
-import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from models.store import ModelStore
-from tests.e2e.server import ROOT, Server, serving
+from tests.e2e.server import Server, serving
 from tests.e2e.test_parity import classify
 from tests.photos import make_photo_folder
 from training import checkpoint, data, evaluate
 from training.__main__ import app
 from training.nets import NETS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
+Record = Callable[[str, object], None]  # of pytest, for the report
 
-REPORT = ROOT / "build" / "every-net.json"
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def fit(folder: Path, *arguments: str) -> Path:
@@ -31,20 +31,12 @@ def fit(folder: Path, *arguments: str) -> Path:
     return best
 
 
-def note(command: str, top1: float, seconds: float) -> None:
-    """Add a line to the report."""
-    REPORT.parent.mkdir(exist_ok=True)
-    lines = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    lines[command] = {"top1": round(top1, 4), "seconds": round(seconds)}
-    REPORT.write_text(json.dumps(lines, indent=2) + "\n")
-
-
 def top1_by_http(server: Server, test: data.Split) -> float:
     """Of the whole test split."""
     return float(np.mean(np.array(classify(server, test.files)) == test.class_ids))
 
 
-def check(folder: Path, *arguments: str) -> dict[str, Any]:
+def check(record: Record, folder: Path, *arguments: str) -> dict[str, Any]:
     """Train with *arguments*; checkpoint, file and service give the same top-1, 90% at least.
 
     Return what the service says of the model.
@@ -64,7 +56,8 @@ def check(folder: Path, *arguments: str) -> dict[str, Any]:
         with server.client() as client:
             model: dict[str, Any] = client.get(f"/v1/models/{name}").json()
 
-    note("fit " + " ".join(arguments[:4]).replace(str(folder), ""), by_checkpoint, seconds)
+    record("top-1 of checkpoint, file and service", f"{by_http:.2%}")
+    record("seconds to train and export", round(seconds))
     assert quality is not None
     assert by_checkpoint == pytest.approx(by_http)
     assert by_checkpoint == pytest.approx(quality.top1)
@@ -73,15 +66,15 @@ def check(folder: Path, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_a_net_learns_the_digits_and_is_served(name: str, tmp_path: Path) -> None:
+def test_a_net_learns_the_digits_and_is_served(name: str, tmp_path: Path, record_property: Record) -> None:
     """With the defaults of `fit --net NAME`."""
-    check(tmp_path, "--net", name, "--dataset", "digits", "--name", "digits")
+    check(record_property, tmp_path, "--net", name, "--dataset", "digits", "--name", "digits")
 
 
-def test_a_colour_net_learns_photographs_and_is_served(tmp_path: Path) -> None:
+def test_a_colour_net_learns_photographs_and_is_served(tmp_path: Path, record_property: Record) -> None:
     """Patches of two photographs; the labels are the names of their folders."""
     photos = make_photo_folder(tmp_path / "photos", 32)
 
-    model = check(tmp_path, "--net", "simple_cnn", "--dataset", f"folder:{photos}", "--name", "photos")
+    model = check(record_property, tmp_path, "--net", "simple_cnn", "--dataset", f"folder:{photos}", "--name", "photos")
 
     assert model["labels"] == ["china", "flower"]

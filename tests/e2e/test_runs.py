@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from training.fitting.folder import RunFolder
 
 pytestmark = pytest.mark.e2e
 
+Record = Callable[[str, object], None]  # of pytest, for the report
 COMMAND = [sys.executable, "-m", "training", "fit", "--epochs", "12", "--accelerator", "cpu", "--no-export"]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 POINT = 0.01
@@ -66,7 +68,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return RunFolder(runs / "lenet-digits-1")
 
 
-def test_a_killed_run_goes_on_to_the_same_accuracy(whole: RunFolder, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_the_same_accuracy(whole: RunFolder, tmp_path: Path, record_property: Record) -> None:
     """SIGKILL in mid-run, then `--resume auto`: one folder, each epoch once, test top-1 within a point."""
     process = start(tmp_path)
     wait_for_epochs(tmp_path / "lenet-digits-1", 5, process)
@@ -81,6 +83,8 @@ def test_a_killed_run_goes_on_to_the_same_accuracy(whole: RunFolder, tmp_path: P
     assert "epoch 1/12" not in output
     assert [path.name for path in tmp_path.iterdir()] == ["lenet-digits-1"]
     assert folder.finished()
+    record_property("test top-1 killed and resumed", f"{top1_of(folder):.2%}")
+    record_property("undisturbed", f"{top1_of(whole):.2%}")
     assert top1_of(folder) == pytest.approx(top1_of(whole), abs=POINT)
     assert top1_of(whole) > 0.9
 
@@ -105,7 +109,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert RunFolder(tmp_path / "lenet-digits-1").finished()
 
 
-def test_two_processes_reach_what_one_does(whole: RunFolder, tmp_path: Path) -> None:
+def test_two_processes_reach_what_one_does(whole: RunFolder, tmp_path: Path, record_property: Record) -> None:
     """Over gloo, sharing each batch: one folder, one log, a test top-1 that is at most a point lower."""
     code, output, errors = finish(start(tmp_path, "--devices", "2", "--strategy", "ddp"))
 
@@ -113,6 +117,8 @@ def test_two_processes_reach_what_one_does(whole: RunFolder, tmp_path: Path) -> 
     assert output.count("epoch 12/12") == 1
     folder = RunFolder(tmp_path / "lenet-digits-1")
     assert [path.name for path in tmp_path.iterdir()] == ["lenet-digits-1"]
+    record_property("test top-1 of two processes", f"{top1_of(folder):.2%}")
+    record_property("of one", f"{top1_of(whole):.2%}")
     assert json.loads((folder.path / "environment.json").read_text())[0]["processes"] == 2
     assert top1_of(folder) >= top1_of(whole) - POINT
 
