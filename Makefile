@@ -12,6 +12,9 @@ DATA = digits
 STORE = models/repository
 NAME =
 ARGS =
+WHAT =
+RUNS = runs/*
+VERIFY_PORT ?= 3999
 VARIANT ?= cpu
 BACKEND ?= docker
 VENV := .venv
@@ -21,7 +24,7 @@ SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help serve test test-full lint format train bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules lock clean
+.PHONY: help serve test test-full lint format train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +66,22 @@ format: $(VENV)/.dev ## format and mend what ruff can
 
 train: $(VENV)/.dev ## train NET (lenet) on DATA (digits, folder:PATH, …) and add it to STORE as NAME; ARGS: more of fit's
 	$(BIN)/python -m training fit --net $(NET) --dataset '$(DATA)' --store '$(STORE)' $(if $(NAME),--name '$(NAME)') $(ARGS)
+
+evaluate: $(VENV)/.dev ## figures and pictures of WHAT: a run, a checkpoint, a model file, or a NAME in STORE
+	$(BIN)/python -m training evaluate '$(or $(WHAT),$(NAME),$(NET))' --store '$(STORE)' $(ARGS)
+
+compare: $(VENV)/.dev ## RUNS side by side, in build/compare
+	$(BIN)/python -m training compare $(RUNS) $(ARGS)
+
+verify: $(VENV)/.dev ## checkpoint, model file NAME in STORE, and a server of its own give the same answers
+	@mkdir -p build; state=$$(mktemp -d); \
+	CONVSERVE_MODEL_STORE='$(STORE)' CONVSERVE_STATE_DIR=$$state CONVSERVE_DRAIN_DELAY_S=0 \
+	  $(BIN)/bentoml serve --host 127.0.0.1 --port $(VERIFY_PORT) >build/verify.log 2>&1 & server=$$!; \
+	trap "kill $$server 2>/dev/null; wait $$server 2>/dev/null || true; rm -rf $$state" EXIT; \
+	ready() { exec 3<>/dev/tcp/127.0.0.1/$(VERIFY_PORT) && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && read -r answer <&3 \
+	  && [[ $$answer == *' 200 '* ]]; }; \
+	until ready 2>/dev/null; do kill -0 $$server 2>/dev/null || { cat build/verify.log >&2; exit 1; }; sleep 0.2; done; \
+	$(BIN)/python -m training verify '$(or $(NAME),$(NET))' --store '$(STORE)' --url http://127.0.0.1:$(VERIFY_PORT) $(ARGS)
 
 bench: $(VENV)/.dev ## this service, stock BentoML and the ceiling in turn; writes build/bench.json
 	$(BIN)/python -m benchmarks.bench --readme
