@@ -30,7 +30,7 @@ def test_checkpoint_file_and_service_give_the_same_answers(tmp_path: Path) -> No
         other = invoke("verify", "lenet", "--url", server.url)  # the store that ships has another version 1
 
     assert verified.exit_code == 0, verified.output
-    figure = f"of 360 = {exported.quality.top1:.2%}"
+    figure = f"/360 = {exported.quality.top1:.2%}"
     assert verified.stdout.count(figure) == 3
     lines = [line.split("│") for line in verified.stdout.splitlines() if "service http" in line]
     assert [cell.strip() for cell in lines[0][3:6]] == ["100.00%", "0", "0"]

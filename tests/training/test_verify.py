@@ -48,7 +48,7 @@ def test_another_checkpoint_does_not_pass(trained: Run, exported: Exported) -> N
 
     assert result.exit_code == 1
     assert result.stderr == "error: they do not give the same answers\n"
-    assert "of 360" in result.stdout
+    assert "/360" in result.stdout
 
 
 def test_a_checkpoint_that_is_not_there_is_asked_for(trained: Run, exported: Exported, tmp_path: Path) -> None:

@@ -23,11 +23,12 @@ def compare(
 
     with one_line_errors():
         rows = compare_runs(runs, out)
-    table = Table("run", "top-1", "ECE", "params", "mult-adds", "training")
+    table = Table("run", "top-1", "ECE", "params", "MACs", "training")
     for latency in rows[0].latencies:
-        table.add_column(f"batch {latency.batch}")
+        table.add_column(f"{latency.batch} im.")
+    table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     for row in rows:
         table.add_row(
             row.run,

@@ -50,13 +50,14 @@ def verify(
             dataset=dataset,
             service=None if url is None else connections.enter_context(remote.connect(url, model, api_key)),
         )
-    table = Table("answers of", "test top-1", "same class", "max |Δlogit|", "max |Δprobability|")
+    table = Table("answers of", "test top-1", "agree", "|Δlogit|", "|Δprob.|")
+    table.columns[0].overflow = "fold"  # a path that is cut names nothing
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     for way in ways:
         table.add_row(
             way.name,
-            f"{way.right} of {way.images} = {way.top1:.2%}",
+            f"{way.right}/{way.images} = {way.top1:.2%}",
             "" if way.agreement is None else f"{way.agreement:.2%}",
             _figure(way.delta_logit),
             _figure(way.delta_probability),
