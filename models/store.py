@@ -37,9 +37,9 @@ class _Frozen(BaseModel):
 
 
 class FileDigest(_Frozen):
-    """Size and SHA-256 of one file of a version."""
+    """Size and SHA-256 of one file of a version; ONNX files end at two gigabytes, and are read into memory."""
 
-    bytes: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0, le=2**31)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

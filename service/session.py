@@ -4,6 +4,7 @@ What was asked for is what one gets: a GPU provider that cannot be had, or that 
 CPU, raises `ProviderUnavailable`. Only `auto` may choose, and says what it chose.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ EXECUTION_PROVIDERS = {
 _AUTO = ("cuda", "cpu")  # TensorRT builds engines for minutes: only when asked for
 _FALLBACKS = {"cpu": (), "cuda": ("cpu",), "tensorrt": ("cuda", "cpu")}  # what ONNX Runtime needs listed behind it
 _HEAVY = frozenset({"Conv", "Gemm", "MatMul", "FusedConv", "FusedGemm", "FusedMatMul", "MaxPool", "AveragePool"})
+
+# of onnx.proto: TensorProto.external_data (field 13), whose first entry has the key "location"
+_EXTERNAL = re.compile(rb"\x6a(?:[\x00-\x7f]|[\x80-\xff][\x00-\x7f])\x0a\x08location\x12")
 
 
 class ProviderUnavailable(ModelError):
@@ -75,6 +79,8 @@ def load(file: ModelFile, provider: Provider, threads: int) -> Session:
     Raises `InvalidModelFile`, `InvalidSpec` or `ProviderUnavailable`, each with one line that names the file or the
     provider.
     """
+    if _EXTERNAL.search(file.data):
+        raise InvalidModelFile(f"{file.path}: keeps data in another file, which its digest does not cover")
     inference, placement = _create(file, provider, threads)
     spec = _spec(file, inference)
     _check_graph(file, inference, spec)

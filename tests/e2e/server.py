@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import httpx2
 import pytest
@@ -90,8 +91,12 @@ class Server:
 
 
 def start(folder: Path, *arguments: str, **settings: object) -> Server:
-    """Start `bentoml serve` from the repository's root with settings such as `max_batch_size=8`."""
-    port, host = free_port(), str(settings.pop("host", "127.0.0.1"))
+    """Start `bentoml serve` from the repository's root with settings such as `max_batch_size=8`.
+
+    No settings are *port*, *host*, and *under*: words of a command that runs it, and becomes it, as `env` does.
+    """
+    under = cast("Sequence[str]", settings.pop("under", ()))
+    port, host = int(str(settings.pop("port", 0))) or free_port(), str(settings.pop("host", "127.0.0.1"))
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CONVSERVE_")}
     environ |= {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(folder / "bentoml")}
     environ |= {"XDG_STATE_HOME": str(folder / "state")}
@@ -99,7 +104,7 @@ def start(folder: Path, *arguments: str, **settings: object) -> Server:
     log = folder / f"server-{port}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [BENTOML, "serve", *arguments, "--host", host, "--port", str(port)],
+            [*under, BENTOML, "serve", *arguments, "--host", host, "--port", str(port)],
             cwd=ROOT,
             env=environ,
             stdout=sink,

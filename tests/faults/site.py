@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 
 from tests.e2e.server import Server, serving
 from tests.factories import REPOSITORY, shipped_digit
@@ -140,13 +139,3 @@ def site(folder: Path, **settings: object) -> Iterator[Site]:
         made = Site(server)
         with made.client:
             yield made
-
-
-def require_tool(name: str) -> str:
-    """The path of a system tool; where there is none, CI fails and others skip."""
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is missing: .ci/run installs it")
-        pytest.skip(f"{name} is not installed")
-    return path

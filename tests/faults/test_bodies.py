@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from tests.e2e.server import require
 from tests.factories import shipped_digit
-from tests.faults.site import MIB, Site, require_tool, settled
+from tests.faults.site import MIB, Site, settled
 from tests.faults.wire import connected, head, one_reply, post, seconds_of, talk, until_closed
 
 pytestmark = pytest.mark.e2e
@@ -23,7 +24,7 @@ def test_f01_a_declared_length_above_the_limit(shared: Site) -> None:
         answer = shared.classify(bytes(LIMIT + 1))
         assert answer.json()["code"] == "body_too_large"
         curl = subprocess.run(
-            [require_tool("curl"), *CURL, f"{shared.server.url}/v1/classify"],
+            [require("curl"), *CURL, f"{shared.server.url}/v1/classify"],
             input=bytes(LIMIT + 1),
             capture_output=True,
             check=False,

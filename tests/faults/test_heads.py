@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Site, require_tool
+from tests.e2e.server import require
+from tests.faults.site import Site
 from tests.faults.wire import connected, head, one_reply, post, replies, talk, until_closed
 
 pytestmark = pytest.mark.e2e
@@ -30,7 +31,7 @@ def test_f07_a_silent_connection_is_closed(shared: Site, sent: bytes) -> None:
 
 def test_f07_a_thousand_slow_heads_from_slowhttptest(shared: Site, tmp_path: Path) -> None:
     """Valid traffic goes on, and the log is no longer for it."""
-    tool = require_tool("slowhttptest")
+    tool = require("slowhttptest")
     logged = shared.server.log.stat().st_size
     command = [tool, "-H", "-c", "500", "-r", "500", "-i", "1", "-l", "6", "-x", "24", "-p", "2"]
     with shared.fault(grows_bytes=24 * 2**20):

@@ -98,7 +98,7 @@ def keep_data_outside(model: onnx.ModelProto) -> None:
         (with_spec(geometry={"mode": "L", "height": 32, "width": 32}), InvalidModelFile, "images is"),
         (freeze_batch, InvalidModelFile, "frozen batch of 1"),
         (rename_output, InvalidModelFile, "gives ['logits', 'scores']"),
-        (keep_data_outside, InvalidModelFile, "not a loadable ONNX file"),
+        (keep_data_outside, InvalidModelFile, "keeps data in another file"),
     ],
 )
 def test_files_that_contradict_themselves_are_refused(

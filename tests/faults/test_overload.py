@@ -1,0 +1,73 @@
+"""F40: four times as much as the model can do, from an open-loop generator, on a model whose work is a loop."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from benchmarks.overload import surge
+from benchmarks.overload.client import Client, post
+from benchmarks.overload.site import Target
+from tests.e2e.server import free_port
+from tests.faults.probe import NAME, probe_image
+from tests.faults.site import site
+from tests.faults.wire import connected, one_reply
+
+pytestmark = pytest.mark.e2e
+
+
+class Probes(Target):
+    """The probe's images, each of which keeps the device busy for a while."""
+
+    def requests(self, *headers: str) -> list[bytes]:
+        return [post(image, f"/v1/classify?model={NAME}", *headers) for image in self.images]
+
+
+def test_f40_a_surge_is_refused_and_over_when_it_is_over(tmp_path: Path) -> None:
+    """Goodput stays, refusals are cheap and say when to come back, no answer is wrong or late, nothing is left over."""
+    with site(tmp_path, max_queue_ms=250, request_timeout_s=10, client_share=1, max_batch_size=1) as flooded:
+        images = tuple(probe_image(turns=4, class_id=class_id) for class_id in range(10))
+        expected = []
+        for image in images:
+            first = flooded.classify(image, f"?model={NAME}").json()["predictions"][0]
+            expected.append((first["label"], first["probability"]))
+        target = Probes(flooded.server.port, flooded.server.process.pid, images, tuple(expected))
+
+        found = asyncio.run(surge.measure(target, seconds=3, factors=(4,)))
+
+        flooded.require_right_answer()
+        over = found["overload"]["4x"]
+        assert over["wrong"] == 0
+        assert set(over["codes"]) == {"queue_full"}
+        assert over["run_in_vain"] == 0
+        assert over["recovery_s"] is not None
+        # figures are for the bench; here a collapse is told from none
+        assert over["goodput"] > 0.5
+        assert over["refused_ms"]["p50"] < over["good_ms"]["p50"]
+
+
+def test_f40_refusals_say_when_to_come_back(tmp_path: Path) -> None:
+    """And in a flood on kept connections each request gets exactly one answer."""
+    with site(tmp_path, queue_capacity=4, client_share=1) as small:
+        request = post(probe_image(turns=4), f"/v1/classify?model={NAME}")
+        with contextlib.ExitStack() as stack:
+            plugs = [stack.enter_context(connected(small.server.port)) for _ in range(40)]
+            for plug in plugs:
+                plug.sendall(request)
+            replies = [one_reply(plug) for plug in plugs]
+        refused = [reply for reply in replies if reply.status != 200]
+        assert refused
+        assert {(reply.status, reply.code) for reply in refused} == {(503, "queue_full")}
+        assert all(1 <= int(reply.headers["retry-after"]) <= 60 for reply in refused)
+        small.require_right_answer()
+
+
+async def test_the_generator_counts_what_fails() -> None:
+    """A server that is not there is a failure each time: nothing is retried."""
+    client = Client(free_port())
+
+    answers = [await client.send(post(b"")) for _ in range(3)]
+
+    assert [answer.status for answer in answers] == [0, 0, 0]
+    assert client.opened == 3
