@@ -24,7 +24,7 @@ SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help serve test test-full lint format train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules lock clean
+.PHONY: help serve test test-full lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -91,6 +91,9 @@ bench-photographs: $(VENV)/.dev ## full-size networks on photographs, each again
 
 bench-against: $(VENV)/.dev ## this tree and REF in turn (REF=<git ref>); writes build/bench-against.json
 	$(BIN)/python -m benchmarks.against $(REF)
+
+fuzz: $(VENV)/.dev ## a million damaged requests and images; minutes; writes docs/reports/fuzz.json
+	$(BIN)/python -m tests.fuzz.run
 
 bench-overload: $(VENV)/.dev ## more load than it can take, slow and greedy clients, restarts; minutes; writes build/overload.json
 	$(BIN)/python -m benchmarks.overload
