@@ -1,162 +1,25 @@
-"""F46 to F51: models that must not be served, starts, drains, kills and reloads, under load where it matters."""
+"""F46 and F48 to F51: bad versions, starts, drains, kills and reloads, under load where it matters."""
 
-import hashlib
 import json
 import os
 import shutil
 import signal
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from models.store import MANIFEST
-from tests.e2e.server import Server, require, serving, start
-from tests.factories import REPOSITORY, shipped_digit
+from tests.e2e.server import serving, start
+from tests.factories import shipped_digit
 from tests.faults.site import Site, samples, settled
-from tests.stores import make_store, put_version, reserialised
+from tests.faults.traffic import Traffic
+from tests.stores import make_store, put_version
 
 pytestmark = pytest.mark.e2e
 DIGIT, CLASS_ID = shipped_digit()
 STARTS_S = 20
-
-
-class Traffic:
-    """Clients that send all the time, on kept connections and on new ones, and what came of it."""
-
-    def __init__(self, server: Server, kept: int = 2, new: int = 2) -> None:
-        self.statuses: list[int] = []
-        self.answers: list[dict[str, object]] = []
-        self.failures: list[str] = []
-        self._away = threading.Event()
-        self._server = server
-        self._threads = [threading.Thread(target=self._keep) for _ in range(kept)]
-        self._threads += [threading.Thread(target=self._renew) for _ in range(new)]
-
-    @contextmanager
-    def __call__(self) -> Iterator["Traffic"]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield self
-        finally:
-            self._away.set()
-            for thread in self._threads:
-                thread.join()
-
-    def _keep(self) -> None:
-        with self._server.client() as client:
-            while not self._away.is_set():
-                self._send(client)
-
-    def _renew(self) -> None:
-        while not self._away.is_set():
-            with self._server.client() as client:
-                self._send(client)
-
-    def _send(self, client: httpx2.Client) -> None:
-        try:
-            answer = client.post("/v1/classify", content=DIGIT)
-        except httpx2.TransportError as error:
-            self.failures.append(repr(error))
-            time.sleep(0.05)
-        else:
-            self.statuses.append(answer.status_code)
-            self.answers.append(answer.json())
-
-    def went_on(self, requests: int = 50) -> None:
-        """Wait until so many more were answered."""
-        enough = len(self.statuses) + requests
-        settled(lambda: len(self.statuses) >= enough, True)
-
-
-def shipped(change: Callable[[Path], object]) -> Callable[[Path], None]:
-    """The shipped store with something done to its version, and a manifest that agrees with it."""
-
-    def make(root: Path) -> None:
-        shutil.copytree(REPOSITORY, root, dirs_exist_ok=True)
-        folder = root / "lenet" / "1"
-        change(folder)
-        manifest = json.loads((folder / MANIFEST).read_text())
-        for name, file in manifest["files"].items():
-            if (folder / name).is_file() and (folder / name).stat().st_size < 2**30:
-                data = (folder / name).read_bytes()
-                file.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-        (folder / MANIFEST).write_text(json.dumps(manifest))
-
-    return make
-
-
-def rewritten(change: Callable[[object], None]) -> Callable[[Path], None]:
-    """The model file with its protobuf changed."""
-
-    def make(folder: Path) -> None:
-        path = folder / "model.onnx"
-        path.write_bytes(reserialised(path.read_bytes(), change))
-
-    return shipped(make)
-
-
-def keep_data_elsewhere(model: object) -> None:
-    tensor = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))  # type: ignore[attr-defined]
-    tensor.ClearField("raw_data")
-    tensor.data_location = 1
-    for key, value in (("location", "../../../../etc/passwd"), ("offset", "0"), ("length", "100")):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, value
-
-
-def set_opset(model: object) -> None:
-    model.opset_import[0].version = 9_999  # type: ignore[attr-defined]
-
-
-def make_huge(folder: Path) -> None:
-    with (folder / "model.onnx").open("r+b") as file:
-        file.truncate(10 * 2**30)
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"]["model.onnx"]["bytes"] = 10 * 2**30
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-
-
-def link_away(folder: Path) -> None:
-    (folder / "model.onnx").unlink()
-    (folder / "model.onnx").symlink_to("/etc/passwd")
-
-
-UNSERVABLE = {
-    "missing": (shipped(lambda folder: (folder / "model.onnx").unlink()), "model.onnx: No such file"),
-    "empty": (shipped(lambda folder: (folder / "model.onnx").write_bytes(b"")), "model.onnx: not a loadable ONNX file"),
-    "garbage": (
-        shipped(lambda folder: (folder / "model.onnx").write_bytes(b"garbage" * 1_000)),
-        "model.onnx: not a loadable ONNX file",
-    ),
-    "opset": (rewritten(set_opset), "model.onnx: not a loadable ONNX file"),
-    "external data": (rewritten(keep_data_elsewhere), "model.onnx: keeps data in another file"),
-    "huge": (shipped(make_huge), "manifest.json"),
-    "a link to something else": (shipped(link_away), "model.onnx: not a loadable ONNX file"),
-    "no manifest": (shipped(lambda folder: (folder / "golden.npz").write_bytes(b"no archive")), "golden.npz: not a"),
-}
-
-
-def test_f46_what_must_not_be_served_ends_the_start(tmp_path: Path) -> None:
-    """Soon, with one line that names file and reason, and never ready; all of them at once, to save time."""
-    servers = {}
-    for name, (make, _) in UNSERVABLE.items():
-        folder = tmp_path / name
-        folder.mkdir()
-        make(folder / "store")
-        servers[name] = start(folder, model_store=folder / "store")
-
-    for name, server in servers.items():
-        assert server.process.wait(60) != 0, name
-        lines = server.log.read_text().strip().splitlines()
-        assert len(lines) == 1, (name, lines)
-        assert UNSERVABLE[name][1] in lines[0], name
 
 
 def test_f46_a_bad_version_beside_a_good_one(tmp_path: Path) -> None:
@@ -181,45 +44,6 @@ def test_f46_a_bad_version_beside_a_good_one(tmp_path: Path) -> None:
     assert set(traffic.statuses) == {200}
     assert traffic.failures == []
     assert {answer["model"]["version"] for answer in traffic.answers} == {1}  # type: ignore[index]
-
-
-def test_f47_a_port_that_is_taken(tmp_path: Path) -> None:
-    """Not zero, with a line that names it."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = start(tmp_path, port=taken.getsockname()[1])
-        try:
-            status = server.process.wait(STARTS_S)
-        finally:
-            server.stop()
-    assert status != 0
-    assert str(server.port) in server.log.read_text()
-
-
-def test_f47_no_network(tmp_path: Path) -> None:
-    """In a network of nothing but itself it starts, and asks nobody for anything."""
-    if os.geteuid() != 0:
-        pytest.skip("only root makes networks")
-    server = start(tmp_path, under=(require("unshare"), "--net"), drain_delay_s=0)
-    try:
-        settled(lambda: "lenet version 1 (fp32) on cpu" in server.log.read_text(), True)
-    finally:
-        assert server.stop() == 0, server.log.read_text()
-
-
-@pytest.mark.parametrize("setting", ["metrics_dir", "state_dir"])
-def test_f47_a_folder_that_cannot_be_written(tmp_path: Path, setting: str) -> None:
-    """Not zero, with one line that names the setting or the folder."""
-    file = tmp_path / "file"
-    file.write_text("in the way")
-    server = start(tmp_path, **{setting: file / "folder"})
-    try:
-        status = server.process.wait(STARTS_S)
-    finally:
-        server.stop()
-    lines = server.log.read_text().strip().splitlines()
-    assert status != 0
-    assert len(lines) == 1, lines
-    assert str(file / "folder") in lines[0]
 
 
 def test_f48_before_it_is_ready(tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+"""F46 and F47: what must not be served, and places where nothing can be."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.store import MANIFEST
+from tests.e2e.server import require, start
+from tests.factories import REPOSITORY
+from tests.faults.site import settled
+from tests.stores import reserialised
+
+pytestmark = pytest.mark.e2e
+STARTS_S = 20
+
+
+def shipped(change: Callable[[Path], object]) -> Callable[[Path], None]:
+    """The shipped store with something done to its version, and a manifest that agrees with it."""
+
+    def make(root: Path) -> None:
+        shutil.copytree(REPOSITORY, root, dirs_exist_ok=True)
+        folder = root / "lenet" / "1"
+        change(folder)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        for name, file in manifest["files"].items():
+            if (folder / name).is_file() and (folder / name).stat().st_size < 2**30:
+                data = (folder / name).read_bytes()
+                file.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+
+    return make
+
+
+def rewritten(change: Callable[[object], None]) -> Callable[[Path], None]:
+    """The model file with its protobuf changed."""
+
+    def make(folder: Path) -> None:
+        path = folder / "model.onnx"
+        path.write_bytes(reserialised(path.read_bytes(), change))
+
+    return shipped(make)
+
+
+def keep_data_elsewhere(model: object) -> None:
+    tensor = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))  # type: ignore[attr-defined]
+    tensor.ClearField("raw_data")
+    tensor.data_location = 1
+    for key, value in (("location", "../../../../etc/passwd"), ("offset", "0"), ("length", "100")):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+
+
+def set_opset(model: object) -> None:
+    model.opset_import[0].version = 9_999  # type: ignore[attr-defined]
+
+
+def make_huge(folder: Path) -> None:
+    with (folder / "model.onnx").open("r+b") as file:
+        file.truncate(10 * 2**30)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"]["model.onnx"]["bytes"] = 10 * 2**30
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def link_away(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    (folder / "model.onnx").symlink_to("/etc/passwd")
+
+
+UNSERVABLE = {
+    "missing": (shipped(lambda folder: (folder / "model.onnx").unlink()), "model.onnx: No such file"),
+    "empty": (shipped(lambda folder: (folder / "model.onnx").write_bytes(b"")), "model.onnx: not a loadable ONNX file"),
+    "garbage": (
+        shipped(lambda folder: (folder / "model.onnx").write_bytes(b"garbage" * 1_000)),
+        "model.onnx: not a loadable ONNX file",
+    ),
+    "opset": (rewritten(set_opset), "model.onnx: not a loadable ONNX file"),
+    "external data": (rewritten(keep_data_elsewhere), "model.onnx: keeps data in another file"),
+    "huge": (shipped(make_huge), "manifest.json"),
+    "a link to something else": (shipped(link_away), "model.onnx: not a loadable ONNX file"),
+    "no manifest": (shipped(lambda folder: (folder / "golden.npz").write_bytes(b"no archive")), "golden.npz: not a"),
+}
+
+
+def test_f46_what_must_not_be_served_ends_the_start(tmp_path: Path) -> None:
+    """Soon, with one line that names file and reason, and never ready; all of them at once, to save time."""
+    servers = {}
+    for name, (make, _) in UNSERVABLE.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        make(folder / "store")
+        servers[name] = start(folder, model_store=folder / "store")
+
+    for name, server in servers.items():
+        assert server.process.wait(60) != 0, name
+        lines = server.log.read_text().strip().splitlines()
+        assert len(lines) == 1, (name, lines)
+        assert UNSERVABLE[name][1] in lines[0], name
+
+
+def test_f47_a_port_that_is_taken(tmp_path: Path) -> None:
+    """Not zero, with a line that names it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = start(tmp_path, port=taken.getsockname()[1])
+        try:
+            status = server.process.wait(STARTS_S)
+        finally:
+            server.stop()
+    assert status != 0
+    assert str(server.port) in server.log.read_text()
+
+
+def test_f47_no_network(tmp_path: Path) -> None:
+    """In a network of nothing but itself it starts, and asks nobody for anything."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes networks")
+    server = start(tmp_path, under=(require("unshare"), "--net"), drain_delay_s=0)
+    try:
+        settled(lambda: "lenet version 1 (fp32) on cpu" in server.log.read_text(), True)
+    finally:
+        assert server.stop() == 0, server.log.read_text()
+
+
+@pytest.mark.parametrize("setting", ["metrics_dir", "state_dir"])
+def test_f47_a_folder_that_cannot_be_written(tmp_path: Path, setting: str) -> None:
+    """Not zero, with one line that names the setting or the folder."""
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    server = start(tmp_path, **{setting: file / "folder"})
+    try:
+        status = server.process.wait(STARTS_S)
+    finally:
+        server.stop()
+    lines = server.log.read_text().strip().splitlines()
+    assert status != 0
+    assert len(lines) == 1, lines
+    assert str(file / "folder") in lines[0]
