@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.server import ROOT
+from tests.e2e.server import ROOT, free_port
 from training import checkpoint, data, evaluate
 from training.fitting.folder import RunFolder
 
@@ -23,12 +25,12 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 POINT = 0.01
 
 
-def start(runs: Path, *options: str | Path) -> subprocess.Popen[str]:
+def start(runs: Path, *options: str | Path, **environment: str) -> subprocess.Popen[str]:
     """Start a training run of twelve epochs of LeNet on the digits, each process with one thread."""
     return subprocess.Popen(
         [*COMMAND, "--runs", str(runs), *(str(option) for option in options)],
         cwd=ROOT,
-        env=ONE_THREAD,
+        env=ONE_THREAD | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -133,3 +135,36 @@ def test_ctrl_c_stops_all_processes(tmp_path: Path) -> None:
     assert code == 130
     assert "Traceback" not in errors
     assert finish(start(tmp_path, "--resume", tmp_path / "lenet-digits-1"))[0] == 0
+
+
+def test_two_machines_train_one_network(tmp_path: Path) -> None:
+    """As the documents say it, with two processes for machines: only the first one writes."""
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        start(tmp_path / str(rank), "--num-nodes", "2", "--strategy", "ddp", **address, NODE_RANK=str(rank))
+        for rank in (0, 1)
+    ]
+
+    (code, _, errors), (other, output, _) = map(finish, processes)
+
+    assert (code, other, errors) == (0, 0, "")
+    assert "epoch" not in output
+    assert RunFolder(tmp_path / "0" / "lenet-digits-1").finished()
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
+def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
+    """Epoch, loss, accuracy, images a second and the time left, in 80 columns."""
+    words = shlex.join([*COMMAND, "--runs", str(tmp_path)])
+    done = subprocess.run(
+        ["script", "--quiet", "--command", f"stty cols 80; {words}", "/dev/null"],
+        cwd=ROOT,
+        env=ONE_THREAD,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", done.stdout)
+    assert re.search(r"epoch 12/12 .* 40/40 loss: \d\.\d+ accuracy: \d\d\.\d% images/s: \d+ left: 0:00", plain)

@@ -70,6 +70,10 @@ def test_export_puts_a_checkpoint_into_the_store(run: Run, tmp_path: Path) -> No
     ("arguments", "message"),
     [
         (["fit", "--net", "lenett"], "error: no network 'lenett'; there are: " + ", ".join(sorted(NETS)) + "\n"),
+        (["fit", "--resume", "runs/none"], "error: runs/none: no such run\n"),
+        (["fit", "--resume", "."], "error: .: not a run's folder: it has no config.json\n"),
+        (["fit", "--devices", "none"], "error: devices 'none': a number from 1, or auto\n"),
+        (["compare", "runs/none"], "error: runs/none: no such run\n"),
         (["fit", "--dataset", "digit"], "error: no data set 'digit'; there are: " + ", ".join(data.known()) + "\n"),
         (["summary", "lenet", "--in-channels", "2"], "error: images have 1 channel (grey) or 3 (RGB), not 2\n"),
         (["summary", "vgg16", "--size", "30"], "error: vgg16 needs images of at least 32 pixels a side, not 30×30\n"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from rich.progress import BarColumn, ProgressColumn, TextColumn
 
 from training.fitting.loading import position
 
@@ -42,10 +43,13 @@ def pace(trainer: Trainer, images: int) -> Pace:
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar for the epoch, with loss, accuracy, images a second and the time left for the whole run."""
+    """Lightning's bar for the epoch, with loss, accuracy, images a second and the time left for the whole run.
+
+    It fits into 80 columns: what Lightning says of batches a second and of the time left in the epoch is left out.
+    """
 
     def __init__(self, images: int) -> None:
-        super().__init__(refresh_rate=10, theme=RichProgressBarTheme(metrics_format=".4f"))
+        super().__init__(refresh_rate=10, theme=RichProgressBarTheme(metrics_format=".3f"))
         self._images = images
         self._pace: Pace | None = None
 
@@ -66,11 +70,23 @@ class ProgressBar(RichProgressBar):
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Return what stands at the end of the bar."""
-        metrics = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)
+        figures = super().get_metrics(trainer, pl_module)
+        metrics: dict[str, int | str | float | dict[str, float]] = {}
+        if "loss" in figures:
+            metrics["loss"] = figures["loss"]
+        if "val_accuracy" in figures:  # in validation, from the end of the first epoch on
+            metrics["accuracy"] = f"{float(str(figures['val_accuracy'])):.1%}"
         if self._pace is not None:
             metrics |= {"images/s": f"{self._pace.images_per_s():.0f}", "left": self._pace.left()}
         return metrics
+
+    def configure_columns(self, trainer: Trainer) -> list[ProgressColumn]:
+        """Return what stands before the figures: the epoch, a bar, its batches."""
+        return [TextColumn("{task.description}"), BarColumn(6), TextColumn("{task.completed}/{task.total}")]
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Count epochs from 1, as the log does."""
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
 class EpochLines(Callback):
