@@ -17,22 +17,24 @@ from training.errors import InvalidCheckpoint
 from training.network import Network
 
 
-def calibrate(path: Path) -> Calibration:
-    """Fit the temperature of the checkpoint at *path* and write it into the checkpoint; raises `InvalidCheckpoint`."""
+def calibrate(path: Path, dataset: data.Dataset | None = None) -> Calibration:
+    """Fit the temperature of the checkpoint at *path* and write it into the checkpoint; raises `InvalidCheckpoint`.
+
+    *dataset* is what it was trained on, where that has been loaded already.
+    """
     blueprint, network = checkpoint.load(path)
-    calibration = measure(blueprint, network)
+    calibration = measure(blueprint, network, (dataset or data.load(blueprint.dataset)).validation)
     content = torch.load(path, map_location="cpu", weights_only=True)
     content["hyper_parameters"] = blueprint.model_copy(update={"calibration": calibration}).model_dump(mode="json")
     _replace(path, content)
     return calibration
 
 
-def measure(blueprint: Blueprint, network: Network) -> Calibration:
+def measure(blueprint: Blueprint, network: Network, validation: data.Split) -> Calibration:
     """Fit the temperature on the validation split of the data that the checkpoint was trained on.
 
     Raises `InvalidCheckpoint` for a network that answers with infinities.
     """
-    validation = data.load(blueprint.dataset).validation
     answers = evaluate.answer(evaluate.of_network(network), validation.files, blueprint.geometry)
     if not np.isfinite(answers.logits).all():
         raise InvalidCheckpoint(f"its logits on {len(validation.files)} validation images are not finite")

@@ -34,21 +34,23 @@ def export(
     *,
     precisions: Iterable[Precision] = PRECISIONS,
     features: bool = False,
+    dataset: data.Dataset | None = None,
 ) -> Exported:
     """Export the checkpoint at *path* as a new version of model *name*, by default that of its net.
 
     fp32 is always written, the other *precisions* if the ladder admits them; a checkpoint that is not calibrated yet
-    is for this export. With *features*, what the classifier sees is a third output. Raises `InvalidCheckpoint`,
-    `ExportRefused`, or `ModelNotFound` for a name that is none; the store is then as it was.
+    is for this export. With *features*, what the classifier sees is a third output. *dataset* is what it was trained
+    on, where that has been loaded already. Raises `InvalidCheckpoint`, `ExportRefused`, or `ModelNotFound` for a name
+    that is none; the store is then as it was.
     """
     blueprint, network = checkpoint.load(path)
     name = name or blueprint.net
     require_name(name)
+    dataset = dataset or data.load(blueprint.dataset)
     if blueprint.calibration is None:
-        calibration = calibrate.measure(blueprint, network)
+        calibration = calibrate.measure(blueprint, network, dataset.validation)
         blueprint = blueprint.model_copy(update={"calibration": calibration})
         network.temperature = calibration.temperature
-    dataset = data.load(blueprint.dataset)
     model = to_onnx(network, blueprint.geometry)
     draft = ModelSpec(
         name=name,

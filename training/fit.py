@@ -33,7 +33,7 @@ LOG_EVERY = 10  # steps
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run: its folder, its checkpoints, and the validation accuracy of `best`.
+    """A finished run: its folder, its checkpoints, the validation accuracy of `best`, and the data it was trained on.
 
     Of several processes that trained together, one is `first`; the others have nothing left to do.
     """
@@ -42,6 +42,7 @@ class Run:
     best: Path
     last: Path
     validation_top1: float
+    dataset: data.Dataset
     first: bool = True
 
 
@@ -79,7 +80,7 @@ def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume:
             raise _interrupted(folder, Interrupted(folder.path, signal.SIGTERM), trainer) from error
         except Interrupted as error:
             raise _interrupted(folder, error, trainer) from error
-    return _finish(folder, best, trainer, config)
+    return _finish(folder, best, trainer, config, dataset)
 
 
 def _blueprint(config: FitConfig, dataset: data.Dataset) -> Blueprint:
@@ -158,7 +159,7 @@ def _interrupted(folder: RunFolder, error: Interrupted, trainer: Trainer) -> Int
     return error
 
 
-def _finish(folder: RunFolder, best: BestCheckpoint, trainer: Trainer, config: FitConfig) -> Run:
+def _finish(folder: RunFolder, best: BestCheckpoint, trainer: Trainer, config: FitConfig, dataset: data.Dataset) -> Run:
     if best.best_model_score is None:
         raise TrainingError(f"{folder.path}: the run ended before its first validation")
     top1 = float(best.best_model_score)
@@ -173,4 +174,4 @@ def _finish(folder: RunFolder, best: BestCheckpoint, trainer: Trainer, config: F
                 "training_s": round(sum(epoch.seconds for epoch in epochs), 3),
             }
         )
-    return Run(folder.path, folder.best, folder.last, top1, first=trainer.is_global_zero)
+    return Run(folder.path, folder.best, folder.last, top1, dataset, first=trainer.is_global_zero)

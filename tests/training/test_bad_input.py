@@ -1,4 +1,4 @@
-"""What is wrong with data is said by `fit` in one line, with exit code 2, before anything is written."""
+"""What is wrong with data is said by `fit`: in one line, with exit code 2 and before anything is written, or once."""
 
 from pathlib import Path
 
@@ -121,3 +121,18 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert (result.exit_code, result.stderr) == (2, f"error: {message.format(folder)}\n")
     assert result.stdout == ""
     assert {path.name for path in tmp_path.iterdir()} <= {"photos"}
+
+
+def test_what_is_left_out_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Training, calibration and export look at the same images."""
+    text_called_jpg(tmp_path / "photos")
+    places = ["--runs", str(tmp_path / "runs"), "--store", str(tmp_path / "store")]
+
+    result = CliRunner().invoke(app, ["fit", "--dataset", f"folder:{tmp_path / 'photos'}", "--epochs", "1", *places])
+
+    assert result.exit_code == 0, result.output
+    said = [record.getMessage() for record in caplog.records if record.name == "training.data.folder"]
+    assert said == [
+        f"left out: {tmp_path}/photos/cat/a.jpg: not an image: 5 bytes that start as no known image format",
+        "left out: 1 of 11 images",
+    ]

@@ -2,6 +2,8 @@
 # ruff: noqa: PLC0415, ARG001 - torch takes seconds to import, and --help shall not; the options that are fields of a
 # config are read from the context, all in one go
 
+import logging
+import os
 import shlex
 import signal
 import time
@@ -131,6 +133,8 @@ def fit(
     from training.fit import fit as fit_net
     from training.fitting.folder import to_resume
 
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # set by Lightning for all processes of a machine but the first
+        logging.getLogger("training").setLevel(logging.ERROR)  # which says what is to be said of the data
     with one_line_errors(), _says_how_to_go_on(context):
         config = configure(**_given(context, FitConfig))
         chosen = [key for key in _given(context, FitConfig) if _is_chosen(context, key)]
@@ -141,8 +145,8 @@ def fit(
         if not export:
             typer.echo(f"{run.best}: validation top-1 {run.validation_top1:.2%}")
             return
-        calibrate(run.best)
-        exported = export_checkpoint(run.best, ModelStore(store), name)
+        calibrate(run.best, run.dataset)
+        exported = export_checkpoint(run.best, ModelStore(store), name, dataset=run.dataset)
     origin = {"checkpoint": str(run.best), "validation top-1": f"{run.validation_top1:.2%}"}
     report_export(exported, origin, time.perf_counter() - started)
 
