@@ -42,6 +42,9 @@ PngImagePlugin.MAX_TEXT_MEMORY = 4 * 2**20  # bytes of text in a PNG, unpacked; 
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
+_RESAMPLING = {kind.name.lower(): kind for kind in Image.Resampling}
+
+
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
     """What may be decoded at all. Pixel limits hold for what is decoded in memory, width × height."""
@@ -134,6 +137,22 @@ def preprocess(data: bytes, geometry: Geometry, limits: DecodeLimits) -> npt.NDA
     return fit(decode(open_image(data, geometry, limits), geometry), geometry)
 
 
+def preprocess_tiny(data: bytes, geometry: Geometry, limits: DecodeLimits) -> tuple[npt.NDArray[np.uint8], int] | None:
+    """Return what `preprocess` does and the source's pixels, for a tiny plain PNG of the geometry's mode, else None.
+
+    Without Pillow's wrappers around what is done, which take longer than it. Raises `ImageTooLarge`.
+    """
+    core = png.read_core(data, geometry.mode) if "PNG" in limits.formats else None
+    if core is None:
+        return None
+    width, height = core.size
+    _check_size(width, height, limits.max_pixels, limits)
+    size = (geometry.width, geometry.height)
+    if (width, height) != size or geometry.resize != "stretch":
+        core = core.resize(size, _RESAMPLING[geometry.interpolation], source_box(width, height, geometry))
+    return _array(core, geometry), width * height
+
+
 def draft_scale(width: int, height: int, geometry: Geometry) -> int:
     """Return the largest of 1, 2, 4, 8 by which a JPEG can be decoded smaller and still cover what `fit` samples.
 
@@ -167,7 +186,7 @@ def _ten_crop_boxes(width: int, height: int, geometry: Geometry) -> list[Box]:
 
 
 def _resample(image: Image.Image, geometry: Geometry, box: Box) -> npt.NDArray[np.uint8]:
-    resample = Image.Resampling[geometry.interpolation.upper()]
+    resample = _RESAMPLING[geometry.interpolation]
     size = (geometry.width, geometry.height)
     if image.mode != geometry.mode:
         return _pixels(image.resize(size, resample, box=box), geometry)

@@ -4,6 +4,7 @@ A model file without a spec is not loaded and there is no default spec. The spec
 ONNX `metadata_props`; this module only knows the JSON, not the ONNX file around it.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -50,12 +51,12 @@ class Geometry(_Frozen):
             raise ValueError(f"background {self.background} has values outside 0..255")
         return self
 
-    @property
+    @cached_property
     def channels(self) -> int:
         """1 for grey, 3 for RGB."""
         return 1 if self.mode == "L" else 3
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Shape of one prepared image, (height, width, channels)."""
         return self.height, self.width, self.channels

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import ImageTooLarge, ModelError
-from models.preprocess import DecodeLimits, decode, examine, fit, open_image, open_tiny, preprocess, ten_crop
+from models.preprocess import DecodeLimits, decode, examine, open_image, preprocess, preprocess_tiny, ten_crop
 from models.spec import Geometry
 from service.errors import DeadlinePassed, Overloaded, RequestError
 
@@ -68,10 +68,10 @@ class Decoder:
             if crops != 1:
                 examine(data, geometry, self._limits)
                 return self._later(data, geometry, deadline, crops)
-            tiny = open_tiny(data, self._limits)
+            tiny = preprocess_tiny(data, geometry, self._limits)
             if tiny is not None:
-                self._seen(tiny.width * tiny.height)
-                return fit(decode(tiny, geometry), geometry)
+                self._seen(tiny[1])
+                return tiny[0]
             pixels = examine(data, geometry, self._limits)
             self._seen(pixels)
             if pixels <= TINY_PIXELS and len(data) <= TINY_BYTES:

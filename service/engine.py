@@ -84,6 +84,8 @@ class Engine:
     ) -> Answered:
         """Answer as `answer` does, beside the cache and the trial of the model."""
         geometry = model.spec.geometry
+        if not isinstance(images, np.ndarray) and len(images) == crops == 1:
+            return await self._compute_one(images[0], geometry, model.batcher, claim)
         if not isinstance(images, np.ndarray):
             self._decoder.check(images, geometry)
         places = _Places(model.batcher, claim, len(images), crops)
@@ -106,6 +108,34 @@ class Engine:
         if crops != 1:
             results = [_of_crops(results[first : first + crops]) for first in range(0, len(results), crops)]
         return _answered(results, decode_s)
+
+    async def _compute_one(self, data: bytes, geometry: Geometry, batcher: Batcher, claim: Claim) -> Answered:
+        """Do the same for what most requests are, a single file, in fewer steps."""
+        batcher.reserve(1, claim)
+        started = perf_counter()
+        decoded: Decoded | asyncio.Future[Decoded] | None = None
+        waiting: asyncio.Future[Answer] | None = None
+        try:
+            decoded = self._decoder.begin(data, geometry, claim.deadline)
+            if isinstance(decoded, asyncio.Future):
+                decoded = await finished(decoded, claim.deadline)
+            decode_s = perf_counter() - started
+            if isinstance(decoded, Exception):
+                batcher.release(1, claim)
+                return Answered([decoded], decode_s, 0.0, 0.0)
+            waiting = batcher.submit(decoded, claim)
+            answer = await waiting
+        except RequestError as error:
+            return Answered([error], decode_s, 0.0, 0.0)
+        except BaseException:  # the client is gone, or we failed
+            if waiting is not None:
+                batcher.abandon([waiting])
+            else:
+                if isinstance(decoded, asyncio.Future):
+                    decoded.cancel()
+                batcher.release(1, claim, abandoned=True)
+            raise
+        return Answered([answer], decode_s, answer.queue_s, answer.inference_s)
 
     async def _remembered(
         self, cache: Cache, files: Sequence[bytes], model: ServedModel, claim: Claim, crops: int

@@ -65,6 +65,7 @@ class Guard:
         self._ids = _random_ids()
         self._refusals = Refusals()
         self._access_log = settings.access_log
+        self._notes = bool(tracing is not None or records is not None or settings.access_log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -122,15 +123,16 @@ class Guard:
         finally:
             self._metrics.in_flight.add(-1)
         self._metrics.request(template, scope["method"], response.status, ended - started)
-        self._note(_Done(scope, headers, request_id, template, key, started, ended), response)
+        if response.timings is not None:
+            self._metrics.stages(response.timings, ended - response.timings.answered_at)
+        if self._notes:
+            self._note(_Done(scope, headers, request_id, template, key, started, ended), response)
         if role == "admin":
             audit(key, scope, response.status, request_id)
 
     def _note(self, done: "_Done", response: Response) -> None:
-        """Count the stages of a request that was answered, trace it, log it, and hand it to those who write it down."""
+        """Trace a request that was answered, log it, and hand it to those who write it down."""
         timings, scope, trace_id = response.timings, done.scope, None
-        if timings is not None:
-            self._metrics.stages(timings, done.ended - timings.answered_at)
         if self._tracing is not None:
             trace_id = self._tracing.note(done.headers, f"{scope['method']} {done.route}", done.started, response)
         if self._access_log and random.random() < self._access_log:  # noqa: S311 (no secret)

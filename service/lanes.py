@@ -29,10 +29,11 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: tuple[deque[Entry], ...] = tuple(deque() for _ in (*Priority, None))
+        self._count = 0
 
     def __len__(self) -> int:
         """Count what waits."""
-        return sum(map(len, self._lanes))
+        return self._count
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield what waits, in order."""
@@ -42,11 +43,13 @@ class Lanes:
     def append(self, entry: Entry, *, yields: bool = False) -> None:
         """Queue an entry behind those of its priority, or behind everybody."""
         self._lanes[-1 if yields else entry.claim.priority].append(entry)
+        self._count += 1
 
     def pop(self, *, first: bool = True) -> Entry | None:
         """Take the entry whose turn it is, None if nothing waits; who yields never joins others, only goes *first*."""
         for lane in self._lanes if first else self._lanes[:-1]:
             if lane:
+                self._count -= 1
                 return lane.popleft()
         return None
 
@@ -59,6 +62,7 @@ class Lanes:
         gone = [entry for entry in self if leaves(entry)]
         if gone:
             self._lanes = tuple(deque(entry for entry in lane if not leaves(entry)) for lane in self._lanes)
+            self._count = sum(map(len, self._lanes))
         return gone
 
     def give_way(self, places: int, to: Priority) -> list[Entry]:
@@ -70,4 +74,5 @@ class Lanes:
         for lane in reversed(below):
             while lane and len(gone) < places:
                 gone.append(lane.pop())
+        self._count -= len(gone)
         return gone

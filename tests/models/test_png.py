@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from models.png import MAX_PIXELS, read
+from models.png import MAX_PIXELS, read, read_core
 from tests.factories import encode, make_image
 
 
@@ -32,6 +32,11 @@ def test_pixels_are_those_that_pillow_reads(mode: str, width: int, height: int, 
     assert image is not None
     assert (image.mode, image.size) == (mode, (width, height))
     assert image.tobytes() == by_pillow(data).tobytes()
+    core = read_core(data, mode)
+    assert core is not None
+    assert (core.mode, core.size) == (mode, (width, height))
+    assert image._new(core).tobytes() == image.tobytes()
+    assert read_core(data, "RGB" if mode == "L" else "L") is None
 
 
 def test_chunks_that_do_not_change_the_picture_are_passed_over() -> None:
@@ -67,6 +72,7 @@ def test_chunks_that_do_not_change_the_picture_are_passed_over() -> None:
 def test_what_is_not_plain_is_left_to_pillow(data: bytes) -> None:
     """Other layouts, transparency, orientation, size, damage."""
     assert read(data) is None
+    assert read_core(data, "L") is None
 
 
 def test_the_size_limit_is_exact() -> None:
@@ -86,5 +92,7 @@ def test_a_damaged_file_is_left_to_pillow_or_read_as_it_does(data: st.DataObject
 
     image = read(bytes(damaged))
 
-    if image is not None:
-        assert image.tobytes() == by_pillow(bytes(damaged)).tobytes()
+    core = None if image is None else read_core(bytes(damaged), image.mode)
+    assert (core is None) == (image is None)
+    if image is not None and core is not None:
+        assert image.tobytes() == image._new(core).tobytes() == by_pillow(bytes(damaged)).tobytes()
