@@ -6,10 +6,12 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from models.spec import ModelSpec
 from service import parameters
 from service.catalog import ServedModel
 from service.engine import Engine
 from service.errors import NotReady, UnknownModel, quoted
+from service.families import THRESHOLD
 from service.http import Request, Response, Route
 from service.infer import Infer
 from service.metrics import Metrics
@@ -38,7 +40,7 @@ class App:
         self._phase = phase
         self._live = live
         self.routes: tuple[Route, ...] = (
-            *Infer(engine, settings, self._reject).routes,
+            *Infer(engine, settings, self._reject, self._judge).routes,
             Route("/v1/models", {"GET": self.models}, role="classify"),
             Route("/v1/models/{name}", {"GET": self.model}, role="classify"),
             Route("/v1/models/{name}/labels", {"GET": self.labels}, role="classify"),
@@ -79,6 +81,11 @@ class App:
 
     def _reject(self, code: str) -> None:
         self.metrics.reject(code)
+
+    def _judge(self, spec: ModelSpec, abstained: bool) -> None:
+        for outcome in ("answered", "abstained"):  # both, so that there is a share from the first image on
+            series = self.metrics.series(THRESHOLD, spec.name, str(spec.version), outcome)
+            series.add(float((outcome == "abstained") == abstained))
 
     def _names(self) -> list[str]:
         return sorted({state.name for state in self._catalog.index()})

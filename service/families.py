@@ -109,6 +109,12 @@ DRIFT = Family(
     "gauge",
     (*_VERSION, "kind"),
 )
+THRESHOLD = Family(
+    "classifier_threshold_images",
+    "Images asked for with a threshold, by whether the class found reached it.",
+    "counter",
+    (*_VERSION, "outcome"),
+)
 FEEDBACK = Family("classifier_feedback", "Images whose label was told, by outcome.", "counter", (*_VERSION, "outcome"))
 CALIBRATION_ERROR = Family(
     "classifier_feedback_calibration_error", "Expected calibration error of these images.", "gauge", _VERSION
@@ -118,7 +124,7 @@ RECORDS_DROPPED = Family(
 )
 QUALITY = (
     *(INPUT_PIXELS, PREDICTIONS, CONFIDENCE, MARGIN, ENTROPY, BRIGHTNESS, DRIFT),
-    *(FEEDBACK, CALIBRATION_ERROR, RECORDS_DROPPED),
+    *(THRESHOLD, FEEDBACK, CALIBRATION_ERROR, RECORDS_DROPPED),
 )
 # Behind these: fading counts and what is expected of them; counts and sums of feedback in bins of confidence.
 WINDOW = Family("drift_window", "", "gauge", (*_VERSION, "kind"))

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from models.postprocess import abstains, top_k
+from models.spec import ModelSpec
 from service import images, parameters
 from service.catalog import ServedModel
 from service.engine import Answered, Engine
@@ -24,13 +25,22 @@ _MAX_VERSION = 10**9
 
 
 class Infer:
-    """The handlers. *reject* counts an image of several that was refused, by its code."""
+    """The handlers. *reject* counts an image of several that was refused, by its code; *judge* one that was asked for
+    with a threshold, and whether the answer is to abstain.
+    """
 
-    def __init__(self, engine: Engine, settings: Settings, reject: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        reject: Callable[[str], None],
+        judge: Callable[[ModelSpec, bool], None],
+    ) -> None:
         self._engine = engine
         self._find = engine.catalog.find
         self._max_images = settings.max_images
         self._reject = reject
+        self._judge = judge
         self.routes = (
             Route("/v1/classify", {"POST": self.classify}, takes_body=True, role="classify"),
             Route("/v1/embed", {"POST": self.embed}, takes_body=True, role="classify"),
@@ -51,7 +61,9 @@ class Infer:
             predictions = top_k(answer.probabilities, labels, k)
             if threshold is None:
                 return {"predictions": predictions}
-            return {"predictions": predictions, "abstained": abstains(predictions, threshold)}
+            abstained = abstains(predictions, threshold)
+            self._judge(model.spec, abstained)
+            return {"predictions": predictions, "abstained": abstained}
 
         return await self._answer(request, model, values, shown)
 

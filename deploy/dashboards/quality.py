@@ -15,6 +15,7 @@ from service.families import (
     MARGIN,
     PREDICTIONS,
     RECORDS_DROPPED,
+    THRESHOLD,
 )
 
 _LEGEND = "{{model}} {{version}}"
@@ -39,6 +40,7 @@ def _answers() -> list[object]:
     shares += f"({rate(PREDICTIONS, by=_OF_VERSION)} > 0)"
     spread = [(quantile(q, CONFIDENCE, by=_OF_VERSION), f"p{100 * q:g} {_LEGEND}") for q in (0.1, 0.5, 0.9)]
     buckets = rate(CONFIDENCE, by=("le",), part="bucket")
+    unsure = f"{rate(THRESHOLD, by=_OF_VERSION, outcome='abstained')} / ({rate(THRESHOLD, by=_OF_VERSION)} > 0)"
     return [
         line(
             "Classes",
@@ -49,13 +51,14 @@ def _answers() -> list[object]:
             stacked=True,
         ),
         heat("Confidence", "How many answers had which probability.", buckets, unit="percentunit", span=12),
-        line("Confidence", "Probability of the class found.", spread, unit="percentunit", top=1),
+        line("Confidence", "Probability of the class found.", spread, unit="percentunit", top=1, span=6),
         line(
             "Margin",
             "Mean lead over the second class.",
             [(mean(MARGIN, by=_OF_VERSION), _LEGEND)],
             unit="percentunit",
             top=1,
+            span=6,
         ),
         line(
             "Entropy",
@@ -63,6 +66,15 @@ def _answers() -> list[object]:
             [(mean(ENTROPY, by=_OF_VERSION), _LEGEND)],
             unit="percentunit",
             top=1,
+            span=6,
+        ),
+        line(
+            "Abstained",
+            "Share of the images that were asked for with a threshold.",
+            [(unsure, _LEGEND)],
+            unit="percentunit",
+            top=1,
+            span=6,
         ),
     ]
 

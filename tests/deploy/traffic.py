@@ -33,7 +33,7 @@ class Traffic:
         again = self.fresh()
         with self.server.client() as client:
             for _ in range(100):
-                answer = client.post("/v1/classify", content=self.fresh())
+                answer = client.post("/v1/classify?threshold=0.5", content=self.fresh())
                 assert answer.status_code == 200
                 assert client.post("/v1/classify", content=again).status_code == 200
             self._tell(client, answer.json()["request_id"])

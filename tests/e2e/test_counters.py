@@ -18,6 +18,7 @@ from tests.factories import shipped_digit
 pytestmark = pytest.mark.e2e
 CONNECTIONS = 6
 EACH = 50
+THRESHOLD = "?threshold=0.9995"  # which some of the digits reach and some do not
 
 
 class Sent:
@@ -26,6 +27,7 @@ class Sent:
     def __init__(self) -> None:
         self.statuses: Counter[int] = Counter()
         self.classes: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()  # of those that were asked for with a threshold
         self.labels: dict[str, str] = {}
         self.lost = 0
 
@@ -35,7 +37,8 @@ class Sent:
         for i in range(EACH):
             data = shipped_digit(i % 16)[0]
             try:
-                status, content = await connection.post("/v1/classify", data[: 40 if i % 8 == 0 else None])
+                query = THRESHOLD if i % 2 else ""
+                status, content = await connection.post(f"/v1/classify{query}", data[: 40 if i % 8 == 0 else None])
             except (asyncio.IncompleteReadError, ConnectionError):
                 self.lost += 1
                 return
@@ -44,6 +47,8 @@ class Sent:
                 label = content["predictions"][0]["label"]
                 self.classes[label] += 1
                 self.labels[content["request_id"]] = label
+                if "abstained" in content:
+                    self.outcomes["abstained" if content["abstained"] else "answered"] += 1
         await connection.close()
 
     async def load(self, port: int) -> None:
@@ -82,6 +87,8 @@ def check(server: Server, sent: Sent) -> None:
     assert counted.of("classifier_rejected_total", "reason", reason="truncated") == {"truncated": broken}
     assert counted.of("classifier_images_total") == {"": good}
     assert counted.of("classifier_predictions_total", "class") == sent.classes
+    assert counted.of("classifier_threshold_images_total", "outcome") == sent.outcomes
+    assert len(sent.outcomes) == 2
     assert counted.of("classifier_batch_size_sum") == {"": good}
     assert counted.of("classifier_dispatches_total") == counted.of("classifier_batch_size_count")
     for stage in ("read", "decode", "queue", "inference", "respond"):

@@ -82,7 +82,7 @@ async def test_json_that_is_no_list_of_images_is_refused(
 
 
 async def test_below_the_threshold_an_answer_abstains(start_worker: StartWorker) -> None:
-    """The predictions are there all the same."""
+    """The predictions are there all the same; only what was asked for with a threshold is counted as such."""
     worker = await start_worker()
     data, _ = shipped_digit(3)
     best = (await classify(worker, "", data)).json()["predictions"][0]["probability"]
@@ -94,6 +94,10 @@ async def test_below_the_threshold_an_answer_abstains(start_worker: StartWorker)
     assert below["predictions"] == above["predictions"]
     several = (await classify(worker, "?threshold=1", encoded(data, b"?"), JSON)).json()["results"]
     assert [one.get("abstained") for one in several] == [True, None]
+    counted = (await request(worker.guard, "GET", "/metrics")).body.decode()
+    for outcome, images in (("abstained", 2), ("answered", 1)):
+        labels = f'model="lenet",outcome="{outcome}",version="1"'
+        assert f"classifier_threshold_images_total{{{labels}}} {images}.0" in counted
 
 
 async def test_ten_crops_are_averaged(start_worker: StartWorker) -> None:
