@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from benchmarks.load import ROOT
 
 BIN = Path(sys.executable).parent
 _READY_S = 60
+_FIRST_PORT, _FIRST_EPHEMERAL_PORT = 10_000, 32_768
 
 
 @contextlib.contextmanager
@@ -92,7 +94,9 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return one below those that the kernel gives to clients' ends, or a connection may have it before the server."""
+    while True:
+        port = _FIRST_PORT + secrets.randbelow(_FIRST_EPHEMERAL_PORT - _FIRST_PORT)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -6,6 +6,7 @@ images; what an image costs is measured. It knows nothing of HTTP, and nothing o
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from time import perf_counter
@@ -16,6 +17,8 @@ from service.shares import Shares
 
 _SMOOTHING = 0.2  # weight of the newest batch in the running mean of the service time
 _JITTER_S = 2.0  # spread over which the refused come back
+_BATCHES = 2  # that one client may always fill: the one that runs, and the next
+_NOBODY: Mapping[str, int] = {}
 
 
 class Priority(IntEnum):
@@ -35,20 +38,22 @@ def parse_priority(name: str) -> Priority:
 
 
 class Claim(NamedTuple):
-    """What a request asks of the queue. The deadline is on the clock of `time.perf_counter`."""
+    """What a request asks of the queue. The deadline is on the clock of `perf_counter`; *patient*: a client set it."""
 
     deadline: float
     client: str = ""
     priority: Priority = Priority.NORMAL
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RoomLimits:
-    """How many images may wait, how long at most, and which part of both one client may take."""
+    """How many images may wait, how long at most, which part of both one client may take, and what a batch holds."""
 
     capacity: int
     max_queue_s: float = math.inf
     client_share: float = 1.0
+    batch: int = 1
 
 
 class Room:
@@ -63,8 +68,8 @@ class Room:
         self.image_s = 0.0  # running mean of the time that the device takes for one image of a batch
         self.busy_until = 0.0  # when the running batch should end
 
-    def admit(self, images: int, claim: Claim) -> None:
-        """Take room for *images* until they `leave`.
+    def admit(self, images: int, claim: Claim, behind: Mapping[str, int] = _NOBODY) -> None:
+        """Take room for *images* until they `leave`; *behind* is who waits behind everybody, with how many.
 
         Raises `ClientLimit` when their client has its share, which never holds for one that holds nothing yet;
         `Overloaded` when they don't fit, or would wait longer than the limit or than their deadline.
@@ -80,7 +85,7 @@ class Room:
                 self.retry_after_s(),
             )
         if self.waiting or now < self.busy_until:  # else it is tried: an estimate must not lock a free device
-            self._check_wait(now, images, claim)
+            self._check_wait(now, images, claim, behind)
         if self._shares is not None:
             self._shares.take(claim.client, images, self.image_s, now)
         self._by_priority[claim.priority] += images
@@ -96,6 +101,12 @@ class Room:
     def yields(self, claim: Claim, now: float) -> bool:
         """Tell whether a claim has to let others go first, in batches of their own."""
         return self._shares is not None and self._shares.yields(claim.client, now)
+
+    def together(self, now: float) -> float:
+        """Return how many of those who wait behind everybody may share a batch: where others ask, one has its own."""
+        if self._shares is None or not self.image_s:
+            return math.inf
+        return max(1.0, self._shares.seconds / self.image_s) if self._shares.calm(now) else 1.0
 
     def lacks(self, images: int) -> int:
         """Return how many places are missing for *images* more."""
@@ -115,12 +126,15 @@ class Room:
         wait_s = max(0.0, self.busy_until - perf_counter()) + self.waiting * self.image_s
         return math.ceil(wait_s + random.uniform(0, _JITTER_S)) or 1  # noqa: S311 (no secret)
 
-    def _check_wait(self, now: float, images: int, claim: Claim) -> None:
-        ahead = sum(self._by_priority[: claim.priority + 1])
+    def _check_wait(self, now: float, images: int, claim: Claim, behind: Mapping[str, int]) -> None:
+        ahead, limit_s, shares = sum(self._by_priority[: claim.priority + 1]), self._limits.max_queue_s, self._shares
+        if shares is not None:
+            if behind and claim.client not in behind and not shares.beyond(claim.client, images, self.image_s):
+                ahead = max(0, ahead - sum(behind.values()))
+            if shares.alone(claim.client, now):  # it waits for itself, and longer only where one batch takes longer
+                limit_s = math.inf if claim.patient else max(limit_s, _BATCHES * self._limits.batch * self.image_s)
         wait_s = max(0.0, self.busy_until - now) + ahead * self.image_s
         if now + wait_s + images * self.image_s > claim.deadline:
             raise Overloaded(f"{ahead} images wait, which takes longer than the request's time", self.retry_after_s())
-        if ahead and wait_s > self._limits.max_queue_s:
-            raise Overloaded(
-                f"the wait is {wait_s:.2f} s, the limit is {self._limits.max_queue_s:g} s", self.retry_after_s()
-            )
+        if ahead and wait_s > limit_s:
+            raise Overloaded(f"the wait is {wait_s:.2f} s, the limit is {limit_s:g} s", self.retry_after_s())

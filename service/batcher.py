@@ -13,6 +13,7 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import NamedTuple
 
@@ -56,7 +57,7 @@ class Batcher:
         self.max_wait_ms = max_wait_ms
         self._max_wait_s = max_wait_ms / 1000
         self.queue_capacity = room.capacity
-        self._room = Room(room)
+        self._room = Room(replace(room, batch=max_batch_size))
         self._in_loop = in_loop
         self._gathers = gathers
         self._queue = Lanes()
@@ -103,7 +104,7 @@ class Batcher:
             raise NotReady("shutting down", retry_after_s=self._room.retry_after_s())
         if lacking := self._room.lacks(images):
             self._make_way(lacking, claim)
-        self._room.admit(images, claim)
+        self._room.admit(images, claim, self._queue.behind)
         self.idle.clear()
         self._observer.depth(self._room.waiting)
 
@@ -144,7 +145,8 @@ class Batcher:
         """Take the next live entries, at most `max_batch_size`; what is past its deadline or abandoned is not run."""
         batch: list[Entry] = []
         now = perf_counter()
-        while len(batch) < self.max_batch_size and (entry := self._queue.pop(first=not batch)) is not None:
+        together = self._room.together(now)
+        while len(batch) < self.max_batch_size and (entry := self._queue.pop(last=len(batch) < together)) is not None:
             self._room.leave(1, entry.claim)
             if entry.future.done():
                 self._observer.abandoned("queue")
@@ -270,12 +272,12 @@ class Batcher:
             self._expire_at(min(live))
 
     def _make_way(self, places: int, claim: Claim) -> None:
-        """Refuse late entries of lower priority in favour of a claim."""
-        gone = self._queue.give_way(places, claim.priority)
+        """Refuse late entries that would run after a claim, in favour of it."""
+        gone = self._queue.give_way(places, claim)
         retry_after_s = self._room.retry_after_s()
         for entry in gone:
             if not entry.future.done():
-                entry.future.set_exception(Overloaded("gave its place to a request of higher priority", retry_after_s))
+                entry.future.set_exception(Overloaded("gave its place to a request that goes first", retry_after_s))
         self._leave(gone)
 
     def _leave(self, entries: Sequence[Entry]) -> None:

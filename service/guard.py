@@ -37,6 +37,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _ALWAYS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_NORMAL = Priority.NORMAL
 _CLOSE = (b"connection", b"close")
 
 
@@ -146,18 +147,18 @@ class Guard:
 
     def _claim(self, started: float, scope: Scope, headers: dict[bytes, bytes], key: str | None) -> Claim:
         """Return by when the answer is wanted, which a client may shorten, for whom, and before whom."""
-        timeout_s = self._request_timeout_s
+        timeout_s, patient = self._request_timeout_s, False
         if (asked := headers.get(b"x-request-timeout-ms")) is not None:
             asked_ms = parameters.integer("X-Request-Timeout-Ms", asked.decode("latin-1"), 1, 999_999_999)
-            timeout_s = min(asked_ms / 1000, timeout_s)
+            timeout_s, patient = min(asked_ms / 1000, timeout_s), True
         client = key or self._clients.of(scope)
         named = headers.get(b"x-priority")
         if named is None:
-            return Claim(started + timeout_s, client)
+            return Claim(started + timeout_s, client, _NORMAL, patient)
         priority = parse_priority(named.decode("latin-1"))
-        if priority < Priority.NORMAL and (key is None or self._gate is None or not self._gate.may_go_first(key)):
+        if priority < _NORMAL and (key is None or self._gate is None or not self._gate.may_go_first(key)):
             raise Forbidden("only keys that the file says it of may ask for a high priority")
-        return Claim(started + timeout_s, client, priority)
+        return Claim(started + timeout_s, client, priority, patient)
 
     async def _send(self, send: Send, response: Response, request_id: str, *, closes: bool) -> None:
         fields = [

@@ -27,6 +27,31 @@ try:
 except InvalidSettings as error:
     raise BentoMLException(str(error)) from error
 worker = Worker(settings)
+_MAX_SOCKET_FOLDER = 98  # of the 107 bytes that Linux takes, before /control
+
+
+def close_control_ports(folder: str) -> None:
+    """Have BentoML's arbiter be controlled through Unix sockets in a folder that is ours alone, not through TCP.
+
+    On TCP, whoever reaches loopback may have it start any command as this user; no password is asked. And its ports are
+    picked first and bound later: of servers that start at the same moment, one at times finds its port taken.
+    """
+    if len(folder) > _MAX_SOCKET_FOLDER:
+        raise BentoMLException(f"{folder}: too long for a Unix socket in it; set TMPDIR to a shorter folder")
+    from bentoml._internal.utils import circus  # noqa: PLC0415 (of the parent alone, which calls this)
+
+    class Arbiter(circus.Arbiter):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            sockets = {"endpoint": f"ipc://{folder}/control", "pubsub_endpoint": f"ipc://{folder}/events"}
+            super().__init__(*args, **{**options, **sockets})
+
+    circus.Arbiter = Arbiter  # type: ignore[misc]
+
+
+def _folder_until_exit(prefix: str) -> str:
+    folder = tempfile.mkdtemp(prefix=prefix)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class InFront(bentoml.Service[Any]):
@@ -63,10 +88,9 @@ class ConvServe:
             os.environ["CONVSERVE_STATE_DIR"] = str(preflight.check(settings))  # the workers inherit it
         except (ModelError, InvalidSettings) as error:
             raise BentoMLException(str(error)) from error
+        close_control_ports(_folder_until_exit("convserve-control-"))
         if settings.metrics_dir is None:
-            folder = tempfile.mkdtemp(prefix="convserve-metrics-")
-            os.environ["CONVSERVE_METRICS_DIR"] = folder  # the workers inherit it
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            os.environ["CONVSERVE_METRICS_DIR"] = _folder_until_exit("convserve-metrics-")  # the workers inherit it
 
     @bentoml.on_startup
     async def start(self) -> None:

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     max_queue_ms: Annotated[float, Field(gt=0, le=3_600_000)] = 2_000
     """How long a new image may have to wait for its turn, as measured; what would wait longer is refused."""
     client_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Part of the queue, in images and in time, that one client may hold; 1 lets one client fill it."""
+    """Part of the queue, in images and in time, that one client may hold while others ask; 1: all of it."""
     request_timeout_s: Time = 10
     """Time from the request's headers to its answer; `X-Request-Timeout-Ms` can only shorten it."""
     trusted_proxies: Networks = frozenset()

@@ -1,14 +1,16 @@
 """How much of a device each client takes: what it holds of the queue, and what it has used of late.
 
-Two rules, both for the others' sake. A client holds at most its share of the queue, in images and in time. And one that
-has lately used more than its share of the device's time, while somebody else asks as well, waits with one request at a
-time, behind the others and in batches of its own: then what the others wait for stays short, however many connections
-the greedy one has.
+A client alone may have all of it. Beside others it holds at most its share of the queue, in images and in time; and
+while it has lately used more than its share of the device's time, it waits with one request at a time. What a client
+has beyond its share, from when it was alone or has used too much, waits behind everybody else: then what the others
+wait for stays short, however many connections the greedy one has.
 """
 
+import math
 from dataclasses import dataclass
 
-_ACTIVE_S = 2.0  # who has asked within this time wants something
+_ACTIVE_S = 2.0  # who has asked within this time wants something of the device
+_NEIGHBOUR_S = 60.0  # who has asked within this time finds free places in the queue
 _REMEMBERED = 4_096  # clients, before those that owe nothing are forgotten
 
 
@@ -17,6 +19,7 @@ class _Client:
     held: int = 0  # images that wait
     used_s: float = 0.0  # of the device, less what its share has paid off since
     at: float = 0.0  # when that was reckoned
+    beyond: bool = False  # whether it had its share already when it was last given more
 
 
 class Shares:
@@ -25,34 +28,53 @@ class Shares:
     def __init__(self, part: float, images: float, seconds: float) -> None:
         self._part = part
         self._images = images
-        self._seconds = seconds
+        self.seconds = seconds
         self._clients: dict[str, _Client] = {}
+        self._holders = 0  # clients that hold something
         self._latest = ""  # who asked last, and when
-        self._latest_at = -_ACTIVE_S
-        self._other_at = -_ACTIVE_S  # when somebody else did
+        self._latest_at = -math.inf
+        self._other_at = -math.inf  # when somebody else did
 
     def complaint(self, client: str, images: int, image_s: float, now: float) -> str | None:
         """Say why a client may not have *images* more, None if it may; who holds nothing always may."""
-        self._note(client, now)
+        if client != self._latest:
+            self._latest, self._other_at = client, self._latest_at
+        self._latest_at = now
         known = self._clients.get(client)
         if known is None or not known.held:
             return None
-        held = known.held + images
-        if held > self._images:
+        held, others = known.held + images, self._holders > 1
+        if held > self._images and (others or now - self._other_at < _NEIGHBOUR_S):
             return f"{known.held} of your images wait, the limit is {self._images:g}"
-        if held * image_s > self._seconds:
-            return f"{known.held} of your images wait, which take longer than the {self._seconds:g} s of one client"
-        if self.yields(client, now):
+        if not others and now - self._other_at >= _ACTIVE_S:
+            return None
+        if held * image_s > self.seconds:
+            return f"{known.held} of your images wait, which take longer than the {self.seconds:g} s of one client"
+        if self._owed_s(known, now) > self.seconds:
             return f"you have used more than {self._part:.0%} of the device while others wait: one request at a time"
         return None
 
-    def yields(self, client: str, now: float) -> bool:
-        """Tell whether a client has used more than its part of the device while somebody else asks."""
+    def alone(self, client: str, now: float) -> bool:
+        """Tell whether nobody else waits or has asked of late."""
         other_at = self._other_at if client == self._latest else self._latest_at
-        if now - other_at >= _ACTIVE_S:
-            return False
         known = self._clients.get(client)
-        return known is not None and self._owed_s(known, now) > self._seconds
+        return now - other_at >= _ACTIVE_S and self._holders == (known is not None and known.held > 0)
+
+    def calm(self, now: float) -> bool:
+        """Tell whether not even two clients wait or have asked of late."""
+        return self._holders <= 1 and now - self._other_at >= _ACTIVE_S
+
+    def beyond(self, client: str, images: int, image_s: float) -> bool:
+        """Tell whether a client that holds something already holds more than its share with *images* more."""
+        known = self._clients.get(client)
+        return known is not None and self._exceeds(known, images, image_s)
+
+    def yields(self, client: str, now: float) -> bool:
+        """Tell whether what a client was last given is to wait behind everybody."""
+        known = self._clients.get(client)
+        if known is None:
+            return False
+        return known.beyond or (self._owed_s(known, now) > self.seconds and not self.alone(client, now))
 
     def take(self, client: str, images: int, image_s: float, now: float) -> None:
         """Note that a client was given room for images."""
@@ -61,19 +83,21 @@ class Shares:
             if len(self._clients) >= _REMEMBERED:
                 self._forget(now)
             known = self._clients[client] = _Client(at=now)
+        known.beyond = self._exceeds(known, images, image_s)
         known.used_s = self._owed_s(known, now) + images * image_s
         known.at = now
+        self._holders += not known.held
         known.held += images
 
     def give_back(self, client: str, images: int) -> None:
         """Note that images of a client wait no longer."""
-        self._clients[client].held -= images
+        known = self._clients[client]
+        known.held -= images
+        self._holders -= not known.held
 
-    def _note(self, client: str, now: float) -> None:
-        """Note who asks."""
-        if client != self._latest:
-            self._latest, self._other_at = client, self._latest_at
-        self._latest_at = now
+    def _exceeds(self, known: _Client, images: int, image_s: float) -> bool:
+        held = known.held + images
+        return known.held > 0 and (held > self._images or held * image_s > self.seconds)
 
     def _owed_s(self, known: _Client, now: float) -> float:
         return max(0.0, known.used_s - self._part * (now - known.at))

@@ -76,7 +76,7 @@ def _encoded(face: Face, asked: InferRequest, outputs: dict[str, Floats]) -> Res
 def _claim(claim: Claim, asked: InferRequest, began: float) -> Claim:
     """Return the claim of a request whose own timeout and priority can only make it smaller."""
     if asked.timeout_us:
-        claim = claim._replace(deadline=min(claim.deadline, began + asked.timeout_us / 1e6))
+        claim = claim._replace(deadline=min(claim.deadline, began + asked.timeout_us / 1e6), patient=True)
     if asked.priority >= _LOWEST:
         claim = claim._replace(priority=Priority.LOW)
     return claim

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -17,15 +18,17 @@ import httpx2
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+FIRST_PORT, FIRST_EPHEMERAL_PORT = 10_000, 32_768  # the kernel gives clients' ends from here on
 BENTOML = Path(sys.executable).with_name("bentoml")
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nothing listens on, and that no connection is given before something does."""
+    while True:
+        port = FIRST_PORT + secrets.randbelow(FIRST_EPHEMERAL_PORT - FIRST_PORT)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def require(tool: str) -> str:

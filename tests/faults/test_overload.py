@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,21 @@ def test_f40_a_surge_is_refused_and_over_when_it_is_over(tmp_path: Path) -> None
         # figures are for the bench; here a collapse is told from none
         assert over["goodput"] > 0.5
         assert over["refused_ms"]["p50"] < over["good_ms"]["p50"]
+
+
+def test_f40_a_client_alone_may_have_everything(tmp_path: Path) -> None:
+    """With the limits that ship, 32 connections to a model so slow that they wait for seconds: none is refused."""
+    with site(tmp_path, queue_capacity=512, max_queue_ms=2_000, request_timeout_s=10) as slow:
+        images = [probe_image(turns=30, class_id=n % 10) for n in range(32)]
+        for _ in range(2):
+            with contextlib.ExitStack() as stack:
+                plugs = [stack.enter_context(connected(slow.server.port)) for _ in images]
+                for plug, image in zip(plugs, images, strict=True):
+                    plug.sendall(post(image, f"/v1/classify?model={NAME}"))
+                replies = [one_reply(plug) for plug in plugs]
+            assert [reply.status for reply in replies] == [200] * len(images)
+            answers = [json.loads(reply.body)["predictions"][0]["class_id"] for reply in replies]
+            assert answers == [n % 10 for n in range(32)]
 
 
 def test_f40_refusals_say_when_to_come_back(tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """F46 and F47: what must not be served, and places where nothing can be."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from models.store import MANIFEST
-from tests.e2e.server import require, start
+from tests.e2e.server import require, serving, start
 from tests.factories import REPOSITORY
 from tests.faults.site import settled
 from tests.stores import reserialised
@@ -125,6 +127,33 @@ def test_f47_no_network(tmp_path: Path) -> None:
         settled(lambda: "lenet version 1 (fp32) on cpu" in server.log.read_text(), True)
     finally:
         assert server.stop() == 0, server.log.read_text()
+
+
+def listening(pid: int) -> set[int]:
+    """The TCP ports that a process listens on (proc_pid_net(5): state 0A, local address in hexadecimal)."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            inodes.add(str(descriptor.readlink()))
+    rows = [
+        line.split() for kind in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{kind}").read_text().splitlines()
+    ]
+    return {int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
+
+
+def test_nobody_on_loopback_can_give_the_arbiter_orders(tmp_path: Path) -> None:
+    """Its control sockets would take any command: they lie in a folder that is its user's alone, and go with it."""
+    with (
+        tempfile.TemporaryDirectory() as temporary,  # paths of sockets must be short
+        serving(tmp_path, under=("env", f"TMPDIR={temporary}")) as server,
+    ):
+        assert listening(server.process.pid) == {server.port}
+        (folder,) = Path(temporary).glob("convserve-control-*")
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / "control").is_socket()
+        assert (folder / "events").is_socket()
+        assert server.stop() == 0
+        assert not folder.exists()
 
 
 @pytest.mark.parametrize("setting", ["metrics_dir", "state_dir"])

@@ -5,11 +5,13 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from tests.fuzz.images import mutated
 from tests.fuzz.requests import Case, case
 
 IN_TIME_S = 20.0
+_BEAT_S = 0.2
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
 
@@ -72,28 +74,51 @@ class _Connection:
         return int(found[-1]) if found else 0
 
 
+class _Pulse:
+    """Notices when this process did not run for a while, as when it is stopped: what was sent then proves nothing."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+
+    async def beat(self) -> None:
+        while True:
+            before = perf_counter()
+            await asyncio.sleep(_BEAT_S)
+            self.missed += perf_counter() - before > 10 * _BEAT_S
+
+
 async def drive(port: int, cases: int, seed: int, key: str, *, images: bool = False, connections: int = 4) -> Tally:
     """Send so many cases, requests of every kind or images alone."""
-    tally = Tally()
+    tally, pulse = Tally(), _Pulse()
+    beating = asyncio.create_task(pulse.beat())
+
+    async def judged(connection: _Connection, one: Case) -> int | None:
+        missed = -1
+        while missed != pulse.missed:
+            missed = pulse.missed
+            try:
+                async with asyncio.timeout(IN_TIME_S):
+                    status = await connection.send(one)
+            except TimeoutError:
+                connection.close()
+                status = None
+        return status
 
     async def some(number: int, share: int) -> None:
         chance = random.Random(f"{seed}/{number}")
         connection = _Connection(port)
         for _ in range(share):
             one = _image(chance, key) if images else case(chance, key)
-            try:
-                async with asyncio.timeout(IN_TIME_S):
-                    status = await connection.send(one)
-            except TimeoutError:
+            status = await judged(connection, one)
+            tally.statuses[status or 0] += 1
+            if status is None:
                 tally.failures.append(("hang", one.data))
-                connection.close()
-                status = 0
-            tally.statuses[status] += 1
-            if status in (500, 502) or (images and status not in (200, 415, 422)):
+            elif status in (500, 502) or (images and status not in (200, 415, 422)):
                 tally.failures.append((str(status), one.data))
         connection.close()
 
     await asyncio.gather(*(some(number, cases // connections) for number in range(connections)))
+    beating.cancel()
     return tally
 
 

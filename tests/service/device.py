@@ -79,9 +79,11 @@ async def running(device: Device, **changes: Any) -> AsyncIterator[tuple[Batcher
         await batcher.stop(5)
 
 
-def claim(client: str = "", priority: Priority = Priority.NORMAL, within_s: float = LATER) -> Claim:
+def claim(
+    client: str = "", priority: Priority = Priority.NORMAL, within_s: float = LATER, *, patient: bool = False
+) -> Claim:
     """What a request asks of the queue."""
-    return Claim(perf_counter() + within_s, client, priority)
+    return Claim(perf_counter() + within_s, client, priority, patient)
 
 
 def submit(batcher: Batcher, value: int, within_s: float = LATER, **changes: Any) -> asyncio.Future[Answer]:

@@ -18,9 +18,16 @@ def make_room(*, image_s: float = 0.0, busy_s: float = 0.0, **limits: Any) -> Ro
     return room
 
 
+def others_ask(room: Room) -> None:
+    """Somebody else has just been served."""
+    room.admit(1, claim("another"))
+    room.leave(1, claim("another"))
+
+
 def test_a_client_that_holds_its_share_is_refused_and_another_served() -> None:
     """The greedy one gets an error of its own and a time to come back."""
     room = make_room(client_share=0.5)
+    others_ask(room)
     for _ in range(5):
         room.admit(1, claim("greedy"))
 
@@ -45,6 +52,7 @@ def test_what_left_is_no_longer_held() -> None:
 def test_a_client_that_holds_nothing_may_come_with_more_than_its_share() -> None:
     """One large request is not greed."""
     room = make_room(client_share=0.2)
+    others_ask(room)
 
     room.admit(8, claim("a"))
 
@@ -55,12 +63,78 @@ def test_a_client_that_holds_nothing_may_come_with_more_than_its_share() -> None
 def test_a_share_is_of_the_time_too() -> None:
     """Where images are slow, few of them are a lot."""
     room = make_room(image_s=0.3, max_queue_s=2.0, client_share=0.5)
+    others_ask(room)
     for _ in range(3):
         room.admit(1, claim("greedy"))
 
     with pytest.raises(ClientLimit, match="longer than the 1 s of one client"):
         room.admit(1, claim("greedy"))
     room.admit(1, claim("polite"))
+
+
+def test_a_client_alone_may_fill_the_queue() -> None:
+    """Nobody else wants what it would leave free; what is full is full all the same."""
+    room = make_room(image_s=0.1, max_queue_s=2.0, client_share=0.2)
+    for _ in range(10):
+        room.admit(1, claim("a"))
+
+    with pytest.raises(Overloaded, match="the queue is full"):
+        room.admit(1, claim("a"))
+
+
+def test_a_client_alone_may_fill_two_batches_however_slow() -> None:
+    """The limit of the wait would else keep batches from becoming full."""
+    room = make_room(image_s=0.5, max_queue_s=1.0, client_share=0.5, batch=4)
+    for _ in range(9):  # the ninth waits for four seconds, which is twice as long as a batch
+        room.admit(1, claim("a"))
+
+    with pytest.raises(Overloaded, match=r"the wait is 4\.50 s, the limit is 4 s"):
+        room.admit(1, claim("a"))
+
+
+def test_a_client_alone_that_says_how_long_it_waits_may_wait_so_long() -> None:
+    """Then that is the limit, and it is refused only when it cannot be met."""
+    room = make_room(image_s=1.0, max_queue_s=2.0, client_share=0.5, capacity=100)
+    for _ in range(8):
+        room.admit(1, claim("a", within_s=8.5, patient=True))
+
+    with pytest.raises(Overloaded, match="longer than the request's time"):
+        room.admit(1, claim("a", within_s=8.5, patient=True))
+    with pytest.raises(Overloaded, match="the limit is 2 s"):
+        room.admit(1, claim("a"))
+
+
+def test_beside_others_nobody_waits_longer_than_the_limit() -> None:
+    """However patient: a long queue would be for everybody."""
+    room = make_room(image_s=1.0, max_queue_s=2.0, client_share=0.9)
+    for name in ("a", "b", "c"):
+        room.admit(1, claim(name, patient=True))
+
+    with pytest.raises(Overloaded, match="the limit is 2 s"):
+        room.admit(1, claim("d", patient=True))
+
+
+def test_who_waits_behind_everybody_is_not_waited_for() -> None:
+    """But by those who wait there as well."""
+    room = make_room(image_s=0.5, max_queue_s=2.0, client_share=0.5, capacity=100, batch=4)
+    for _ in range(8):
+        room.admit(1, claim("greedy"))
+
+    room.admit(1, claim("polite"), {"greedy": 6})
+
+    with pytest.raises(Overloaded, match="the wait is"):
+        room.admit(1, claim("late"), {"late": 1, "greedy": 5})
+
+
+def test_those_behind_share_batches_only_while_nobody_else_asks() -> None:
+    """And then no longer ones than a client's share of the wait, so that whoever comes does not wait long."""
+    room = make_room(image_s=0.1, max_queue_s=1.0, client_share=0.5)
+    room.admit(1, claim("a"))
+    assert room.together(perf_counter()) == 5
+
+    others_ask(room)
+
+    assert room.together(perf_counter()) == 1
 
 
 def test_a_wait_above_the_limit_is_refused() -> None:

@@ -96,3 +96,60 @@ async def test_who_used_too_much_goes_last_and_alone() -> None:
         await asyncio.gather(*futures)
 
     assert device.batches == [[0], [1, 3], [2]]
+
+
+GREEDY = {"capacity": 8, "client_share": 0.5, "max_queue_s": 4.0}
+
+
+async def test_a_newcomer_goes_before_what_is_beyond_a_share() -> None:
+    """And takes its place where there is none left; the client that held it keeps its share, and its order."""
+    device = Device(held=True)
+    async with running(device, max_batch_size=4, room=GREEDY) as (batcher, _):
+        futures = [submit(batcher, 0, client="greedy")]
+        await entered(device)
+        futures += [submit(batcher, value, client="greedy") for value in range(1, 8)]
+        last = submit(batcher, 8, client="greedy")
+        with pytest.raises(Overloaded, match="the queue is full"):
+            submit(batcher, 9, client="greedy")
+
+        futures.append(submit(batcher, 100, client="polite"))
+
+        with pytest.raises(Overloaded, match="goes first"):
+            await last
+        device.open.set()
+        await asyncio.gather(*futures)
+
+    assert device.batches == [[0], [1, 2, 3, 4], [100], [5], [6], [7]]
+
+
+async def test_a_client_alone_fills_its_batches() -> None:
+    """What is beyond its share, too."""
+    device = Device(held=True)
+    async with running(device, max_batch_size=4, room=GREEDY) as (batcher, _):
+        futures = [submit(batcher, 0, client="greedy")]
+        await entered(device)
+        futures += [submit(batcher, value, client="greedy") for value in range(1, 9)]
+        device.open.set()
+        await asyncio.gather(*futures)
+
+    assert device.batches == [[0], [1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+async def test_nobody_overtakes_what_is_his_own() -> None:
+    """Who has something behind everybody queues up there until it is gone."""
+    device = Device(held=True)
+    async with running(device, max_batch_size=8, room=GREEDY) as (batcher, _):
+        futures = [submit(batcher, 0, client="greedy")]
+        await entered(device)
+        futures += [submit(batcher, value, client="greedy") for value in range(1, 7)]
+        batcher.abandon(futures[1:4])
+
+        futures.append(submit(batcher, 7, client="greedy"))
+
+        assert batcher._queue.behind == {"greedy": 3}
+        device.open.set()
+        done = await asyncio.gather(*futures, return_exceptions=True)
+
+    assert device.batches == [[0], [4, 5, 6, 7]]
+    assert batcher._queue.behind == {}
+    assert len([one for one in done if isinstance(one, BaseException)]) == 3

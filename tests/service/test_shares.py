@@ -26,6 +26,47 @@ def test_a_client_alone_may_use_the_device_all_the_time() -> None:
         shares.give_back("a", 1)
 
 
+def test_a_client_alone_may_hold_more_than_its_share() -> None:
+    """In images and in time; until another asks, or waits."""
+    shares = make_shares()
+    for _ in range(50):
+        assert shares.complaint("a", 1, IMAGE_S, 0.0) is None
+        shares.take("a", 1, IMAGE_S, 0.0)
+    assert shares.alone("a", 0.0)
+
+    assert shares.complaint("b", 1, IMAGE_S, 0.1) is None
+    shares.take("b", 1, IMAGE_S, 0.1)
+
+    assert "the limit is 5" in str(shares.complaint("a", 1, IMAGE_S, 9.0))  # b still waits
+    shares.give_back("b", 1)
+    assert "the limit is 5" in str(shares.complaint("a", 1, IMAGE_S, 59.0))  # and will find free places
+    assert shares.complaint("a", 1, IMAGE_S, 61.0) is None
+
+
+def test_the_share_in_time_is_free_again_soon() -> None:
+    """Places are kept free for a neighbour for longer than time is."""
+    shares = make_shares()
+    shares.complaint("b", 1, IMAGE_S, 0.0)
+    for _ in range(4):
+        shares.take("a", 1, IMAGE_S, 0.0)
+
+    assert "longer than the 1 s" in str(shares.complaint("a", 1, 1.0, 1.0))
+    assert shares.complaint("a", 1, 1.0, 3.0) is None
+    assert shares.complaint("a", 2, 1.0, 3.0) is not None
+
+
+def test_what_is_beyond_the_share_yields_from_the_start() -> None:
+    """Though nobody else asks yet; what is within it does not, nor does one large request."""
+    shares = make_shares()
+    for held in range(10):
+        assert shares.beyond("a", 1, IMAGE_S) == (held >= 5)
+        shares.take("a", 1, IMAGE_S, 0.0)
+        assert shares.yields("a", 0.0) == (held >= 5)
+    shares.take("b", 8, IMAGE_S, 0.0)
+
+    assert not shares.yields("b", 0.0)
+
+
 def test_who_used_more_than_its_part_waits_with_one_request_while_others_ask() -> None:
     """However many connections it has; when the others are gone, no more."""
     shares = make_shares()
