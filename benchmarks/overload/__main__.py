@@ -1,6 +1,6 @@
 """The service under more load than it can take, and beside clients that mean ill.
 
-    python -m benchmarks.overload [surge slow greedy restarts mixed names] [--model alexnet] [--seconds 20]
+    python -m benchmarks.overload [surge slow greedy restarts mixed names] [--model alexnet] [--seconds 20] [--rounds 3]
 
 The server runs on one core and the generator on another; nothing is retried, every request counted, every answer
 checked. Writes build/overload.json and prints tables.
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--model", default="alexnet", choices=("alexnet", "lenet"), help="of the surge")
     parser.add_argument("--store", type=Path, default=full_size.STORE, help="where the full-size model is or is put")
     parser.add_argument("--seconds", type=float, default=20, help="of each step")
+    parser.add_argument("--rounds", type=int, default=3, help="of what is compared, one after the other")
     parser.add_argument("--requests", type=int, default=200_000, help="of the mixed run; half of them for the others")
     parser.add_argument(
         "--max-queue-ms", type=float, default=250, help="the estimated wait that surge and greedy allow"
@@ -64,14 +65,16 @@ def _measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
 async def _run(kind: str, target: Target, arguments: argparse.Namespace, store: Path) -> dict[str, Any]:
     seconds, requests = arguments.seconds, arguments.requests
     if kind == "surge":
-        return await surge.measure(target, seconds=seconds)
+        return await surge.measure(target, seconds=seconds, rounds=arguments.rounds)
     if kind in ("slow", "greedy"):
         peak = await _peak(target)
         with tempfile.NamedTemporaryFile(suffix=".image") as body:
             body.write(target.images[0])
             body.flush()
             rate = peak * (0.3 if kind == "slow" else 0.25)
-            return await hostile.beside(target, kind, rate=rate, seconds=seconds, body=Path(body.name))
+            return await hostile.beside(
+                target, kind, rate=rate, seconds=seconds, rounds=arguments.rounds, body=Path(body.name)
+            )
     if kind == "restarts":
         return await endurance.restarts(target, store, cycles=10, requests=requests // 2, rate=700)
     if kind == "mixed":

@@ -5,6 +5,8 @@ import contextlib
 import os
 import random
 import signal
+import struct
+import zlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -110,11 +112,13 @@ async def mixed(target: Target, *, requests: int, rate: float) -> dict[str, Any]
         post(image, "/v1/classify", "Content-Encoding: gzip"),
         post(b"--b\r\n\r\n", "/v1/classify", "Content-Type: multipart/form-data; boundary=b"),
         b"GET /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n",
+        post(_bomb(65_535)),
         get("/nowhere"),
         post(b"\x89PNG\r\n\x1a\n" + bytes(3_000)),
     ]
     valid = target.requests()
-    stream = [valid[n % len(valid)] if n % 2 else faulty[n // 2 % len(faulty)] for n in range(16 * 10 * 2)]
+    stream = [valid[n % len(valid)] if n % 2 else faulty[n // 2 % len(faulty)] for n in range(16 * 12 * 2)]
     clients = target.clients(4)
     sizes, statuses = [], Counter[int]()
     parts = 10
@@ -134,6 +138,12 @@ async def mixed(target: Target, *, requests: int, rate: float) -> dict[str, Any]
     half = max(sizes[: parts // 2])
     grown = (max(sizes[parts // 2 :]) - half) / 2**20
     return {"requests": sum(statuses.values()), "statuses": dict(statuses), "second_half_mib": round(grown, 2)}
+
+
+def _bomb(side: int) -> bytes:
+    """Return a PNG that says that it is so large, and no more."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
 
 
 async def names(target: Target, *, requests: int) -> dict[str, Any]:

@@ -23,22 +23,30 @@ SLOW_HEADS, SLOW_BODIES = 500, 200
 _DRIP_S = 1.0
 
 
-async def beside(target: Target, kind: str, *, rate: float, seconds: float, body: Path) -> dict[str, Any]:
-    """Measure a polite client alone, then beside hostile ones of a kind."""
+async def beside(target: Target, kind: str, *, rate: float, seconds: float, rounds: int, body: Path) -> dict[str, Any]:
+    """Measure a polite client alone and beside hostile ones of a kind, in turn."""
     polite = Client(target.port, "127.0.0.3")
-    requests = target.requests()
-    alone = await openloop.run([polite.send], requests, target.is_right, rate=rate, seconds=seconds)
-    hostile = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.overload.hostile", kind, str(target.port), str(seconds + 3), str(body)),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    await asyncio.sleep(2)  # until they are all there
-    among = await openloop.run([polite.send], requests, target.is_right, rate=rate, seconds=seconds, seed=1)
-    said, _ = await hostile.communicate()
+    alone, among, said = list[openloop.Step](), list[openloop.Step](), list[str]()
+
+    async def measure(number: int) -> openloop.Step:
+        return await openloop.run(
+            [polite.send], target.requests(), target.is_right, rate=rate, seconds=seconds, seed=number
+        )
+
+    for number in range(rounds):
+        alone.append(await measure(2 * number))
+        words = (kind, str(target.port), str(seconds + 3), str(body))
+        hostile = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "benchmarks.overload.hostile", *words), stdout=asyncio.subprocess.PIPE
+        )
+        await asyncio.sleep(2)  # until they are all there
+        among.append(await measure(2 * number + 1))
+        output, _ = await hostile.communicate()
+        said.append(output.decode().strip())
     polite.close()
-    before, after = alone.summary(), among.summary()
+    before, after = (openloop.Step.joined(steps).summary() for steps in (alone, among))
     ratio = after["good_ms"]["p99"] / before["good_ms"]["p99"] if after["good_ms"] else None
-    return {"alone": before, "beside": after, "p99_ratio": ratio and round(ratio, 2), "hostile": said.decode().strip()}
+    return {"alone": before, "beside": after, "p99_ratio": ratio and round(ratio, 2), "hostile": "; ".join(said)}
 
 
 async def _greedy(port: int, seconds: float, image: bytes) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -37,6 +37,16 @@ class Step:
     seconds: float
     records: list[Record] = field(default_factory=list)
     late_s: float = 0.0  # how far behind its schedule the generator was at worst
+
+    @classmethod
+    def joined(cls, steps: Sequence["Step"]) -> "Step":
+        """Return steps as if each had followed the one before."""
+        whole = cls(sum(step.rate for step in steps) / len(steps), 0.0)
+        for step in steps:
+            whole.records += [replace(one, at_s=whole.seconds + one.at_s) for one in step.records]
+            whole.seconds += step.seconds
+            whole.late_s = max(whole.late_s, step.late_s)
+        return whole
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the step."""
