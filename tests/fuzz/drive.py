@@ -92,34 +92,42 @@ async def drive(port: int, cases: int, seed: int, key: str, *, images: bool = Fa
     tally, pulse = Tally(), _Pulse()
     beating = asyncio.create_task(pulse.beat())
 
-    async def judged(connection: _Connection, one: Case) -> int | None:
-        missed = -1
-        while missed != pulse.missed:
+    async def judged(connection: _Connection, one: Case) -> str | None:
+        while True:
             missed = pulse.missed
             try:
                 async with asyncio.timeout(IN_TIME_S):
-                    status = await connection.send(one)
+                    status: int | None = await connection.send(one)
             except TimeoutError:
                 connection.close()
                 status = None
-        return status
+            fault = _fault(status, images=images)
+            if fault is not None:
+                await asyncio.sleep(2 * _BEAT_S)  # until the pulse has told
+            if missed == pulse.missed or fault is None:
+                tally.statuses[status or 0] += 1
+                return fault
 
     async def some(number: int, share: int) -> None:
         chance = random.Random(f"{seed}/{number}")
         connection = _Connection(port)
         for _ in range(share):
             one = _image(chance, key) if images else case(chance, key)
-            status = await judged(connection, one)
-            tally.statuses[status or 0] += 1
-            if status is None:
-                tally.failures.append(("hang", one.data))
-            elif status in (500, 502) or (images and status not in (200, 415, 422)):
-                tally.failures.append((str(status), one.data))
+            if (fault := await judged(connection, one)) is not None:
+                tally.failures.append((fault, one.data))
         connection.close()
 
     await asyncio.gather(*(some(number, cases // connections) for number in range(connections)))
     beating.cancel()
     return tally
+
+
+def _fault(status: int | None, *, images: bool) -> str | None:
+    """Return what is wrong with a status; None as one is that nothing came in time."""
+    if status is None:
+        return "hang"
+    wrong = status not in (200, 415, 422) if images else status in (500, 502)
+    return str(status) if wrong else None
 
 
 def _image(chance: random.Random, key: str) -> Case:
