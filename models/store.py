@@ -46,13 +46,15 @@ class FileDigest(_Frozen):
 class Rung(_Frozen):
     """One precision of the ladder: admitted, or refused with the reason, with what was measured of it.
 
-    `agreement` is the share of test images that it gives the same first class as fp32 does.
+    `agreement` is the share of test images that it gives the same first class as fp32 does; `method` is how it was
+    made, where there was a choice.
     """
 
     admitted: bool
     quality: Quality | None = None
     agreement: Share | None = None
     reason: str | None = None
+    method: str | None = None
 
 
 class Manifest(_Frozen):

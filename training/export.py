@@ -65,7 +65,7 @@ def export(
         features=add_features(model) if features else None,
     )
     answers = require_parity(network, model.SerializeToString(), dataset.test.files, blueprint.geometry)
-    proof = Proof(blueprint.geometry, dataset.train.files, dataset.test)
+    proof = Proof(blueprint.geometry, dataset.train.files, dataset.validation.files, dataset.test)
     ladder = climb(model, answers, proof, precisions)
     return publish(store, draft, ladder, choose_golden(dataset.test, ladder))
 

@@ -96,4 +96,5 @@ def _verdict(rung: Rung) -> str:
     figures = ""
     if rung.quality is not None and rung.agreement is not None:
         figures = f": top-1 {rung.quality.top1:.2%}, agrees with fp32 on {rung.agreement:.2%}"
-    return f"admitted{figures}" if rung.admitted else f"refused: {rung.reason}"
+    method = "" if rung.method is None else f"; {rung.method}"
+    return f"admitted{figures}{method}" if rung.admitted else f"refused: {rung.reason}{method}"

@@ -85,7 +85,8 @@ def import_(
     else:
         test = _relabelled(labelled, wishes.labels)
         answers = evaluate.answer(evaluate.of_model_file(model.SerializeToString()), test.files, wishes.geometry)
-        ladder = climb(model, answers, Proof(wishes.geometry, labelled.train.files, test), wishes.precisions)
+        proof = Proof(wishes.geometry, labelled.train.files, labelled.validation.files, test)
+        ladder = climb(model, answers, proof, wishes.precisions)
         ladder = {precision: _of(labelled.name, candidate) for precision, candidate in ladder.items()}
         golden = choose_golden(test, ladder)
     return publish(store, draft, ladder, golden), notes

@@ -1,6 +1,7 @@
 """How all pictures look, and how they are written. Draws without a display (matplotlib's Agg), knows no figures."""
 
 import os
+import textwrap
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -10,6 +11,8 @@ from matplotlib.figure import Figure
 INK, MUTED, GRID = "#1f2933", "#6b7785", "#e3e7ec"
 BLUE, ORANGE, GREEN, RED = "#2463a8", "#e07b29", "#2f8f5b", "#c23b3b"  # told apart by the colour-blind, too
 DPI = 130
+LETTERS = 14  # of small print in an inch
+BESIDE = 0.9  # inches that are left of the axes
 
 
 def figure(width: float, height: float) -> Figure:
@@ -32,10 +35,19 @@ def plain(axes: Axes, *, grid: bool = True) -> Axes:
 
 
 def title(axes: Axes, text: str, subtitle: str = "") -> None:
-    """Put a title, and a line in small print under it, at the left."""
-    axes.set_title(text, loc="left", fontsize=11, color=INK, pad=20 if subtitle else 8, fontweight="bold")
-    if subtitle:
-        axes.text(0, 1.02, subtitle, transform=axes.transAxes, fontsize=8.5, color=MUTED, va="bottom")
+    """Put a title, and small print under it, at the left; what is too long for a line goes on in the next."""
+    place = axes.get_subplotspec()
+    columns = place.get_gridspec().ncols if place is not None else 1
+    inches = axes.get_figure(root=True).get_figwidth() / columns - BESIDE  # type: ignore[union-attr] # it has one
+    lines = textwrap.wrap(subtitle, max(20, int(inches * LETTERS)))
+    axes.set_title(text, loc="left", fontsize=11, color=INK, pad=8 + 12 * len(lines), fontweight="bold")
+    if lines:
+        text_below = axes.text(
+            0, 1.02, "\n".join(lines), transform=axes.transAxes, fontsize=8.5, color=MUTED, va="bottom"
+        )
+        text_below.set_in_layout(
+            False
+        )  # the title's distance makes room for it; its width shall take none from the axes
 
 
 def save(drawn: Figure, path: Path) -> Path:

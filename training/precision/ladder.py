@@ -1,6 +1,6 @@
 """The precision ladder: each precision below fp32 is made, measured on the test split, and admitted or refused.
 
-How a precision is made is half.py's and quantize.py's; where it goes to is export.py's.
+How a precision is made is half.py's and choice.py's; where it goes to is export.py's.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,12 +14,12 @@ from models.store import Rung
 from training import confidence, data, evaluate
 from training.data import ClassIds
 from training.evaluate import Answers
-from training.precision import half, quantize
+from training.precision import choice, half
 
 MIN_TEST_IMAGES = 200  # fewer prove nothing: 0.5 points of them are less than one image
 MAX_TOP1_LOSS = 0.005  # or one image, whichever is more
 MIN_AGREEMENT = 0.99
-CALIBRATION_IMAGES, CALIBRATION_BATCH = 256, 16
+CALIBRATION_IMAGES = 256  # of the training split
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
@@ -35,10 +35,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the precisions are made from and judged by: training images to calibrate on, and the test split."""
+    """What the precisions are made from, chosen by and judged by: the training, validation and test split."""
 
     geometry: Geometry
     train: data.Files
+    validation: data.Files
     test: data.Split
 
 
@@ -85,23 +86,30 @@ def _attempt(model: onnx.ModelProto, make: "_Maker", fp32: Answers, proof: Proof
         reason = f"{count} test images prove nothing; at least {MIN_TEST_IMAGES} are needed"
         return Candidate(Rung(admitted=False, reason=reason))
     try:
-        made = make(model, proof)
+        made, method = make(model, proof)
         answers = evaluate.answer(evaluate.of_model_file(made.SerializeToString()), proof.test.files, proof.geometry)
     except Exception as error:  # the converters raise anything on graphs they do not know; fp32 does not depend on them
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return Candidate(Rung(admitted=False, reason=f"could not be made: {line}"))
-    return Candidate(judge(answers, fp32, proof.test.class_ids), made, answers)
+    rung = judge(answers, fp32, proof.test.class_ids).model_copy(update={"method": method})
+    return Candidate(rung, made, answers)
 
 
-def _int8(model: onnx.ModelProto, proof: Proof) -> onnx.ModelProto:
-    return quantize.to_int8(model, _calibration_batches(proof))
+def _int8(model: onnx.ModelProto, proof: Proof) -> tuple[onnx.ModelProto, str]:
+    """Quantize by the method that validation chooses; return its name with what it was chosen by."""
+    calibration, validation = (
+        _spread(files, most, proof.geometry)
+        for files, most in ((proof.train, CALIBRATION_IMAGES), (proof.validation, choice.MOST_IMAGES))
+    )
+    best, tries = choice.best_int8(model, calibration, validation)
+    return best.model, f"{best} (validation, best of {tries})"
 
 
-def _calibration_batches(proof: Proof) -> Iterator[data.Pixels]:
-    """Prepare training images, taken at even distances, as the service prepares what it gets."""
-    chosen = np.linspace(0, len(proof.train) - 1, min(CALIBRATION_IMAGES, len(proof.train))).astype(int).tolist()
-    return data.batches([proof.train[index] for index in chosen], proof.geometry, CALIBRATION_BATCH)
+def _spread(files: data.Files, most: int, geometry: Geometry) -> Iterator[data.Pixels]:
+    """Prepare images, taken at even distances, as the service prepares what it gets."""
+    chosen = np.linspace(0, len(files) - 1, min(most, len(files))).astype(int).tolist()
+    return data.batches([files[index] for index in chosen], geometry, choice.BATCH)
 
 
-_Maker = Callable[[onnx.ModelProto, Proof], onnx.ModelProto]
-_MAKERS: Mapping[Precision, _Maker] = {"fp16": lambda model, _proof: half.to_fp16(model), "int8": _int8}
+_Maker = Callable[[onnx.ModelProto, Proof], tuple[onnx.ModelProto, str | None]]
+_MAKERS: Mapping[Precision, _Maker] = {"fp16": lambda model, _proof: (half.to_fp16(model), None), "int8": _int8}

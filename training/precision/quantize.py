@@ -1,20 +1,25 @@
 """A graph whose layers compute with 8-bit integers, for CPUs, by ONNX Runtime's quantizer.
 
 What is before the first layer with weights (normalisation) and what is behind the logits (softmax) stays in floats.
+Which ranges suit the values is ranges.py's; which of them are chosen is choice.py's.
 """
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+import onnxruntime
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from training.data import Pixels
 from training.graphs import IMAGES, LOGITS, WEIGHTED, outside_layers, producers
+from training.precision.ranges import Histogram, Range
 
 # With what lies between two layers with weights, or the way between them would lead through floats.
 INT8_OPERATORS = [
@@ -34,40 +39,72 @@ INT8_OPERATORS = [
 ]
 
 
-def to_int8(model: onnx.ModelProto, batches: Iterator[Pixels]) -> onnx.ModelProto:
-    """Return *model* with its layers in 8 bits: weights with a scale for each channel, activations static (QDQ).
-
-    The activations' ranges are from the least to the greatest values that *batches*, uint8 (N, H, W, C), bring about.
-    """
+def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return *model* with batch normalisation folded, shapes inferred, and a name of its own for each node."""
     with tempfile.TemporaryDirectory() as folder, _without_advice():
-        source, prepared, quantized = (Path(folder) / name for name in ("fp32.onnx", "prepared.onnx", "int8.onnx"))
+        source, prepared = (Path(folder) / name for name in ("fp32.onnx", "prepared.onnx"))
         onnx.save(model, source)
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)  # folds batch normalisation, infers shapes
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
         graph = onnx.load(prepared)
-        _name_nodes(graph.graph)
-        onnx.save(graph, prepared)
+    for index, node in enumerate(graph.graph.node):
+        node.name = f"node_{index}_{node.op_type}"  # the tools exclude nodes by name
+    return graph
+
+
+def observe(prepared: onnx.ModelProto, batches: Iterable[Pixels]) -> dict[str, Histogram]:
+    """Return what the values between the layers of *prepared* were on *batches*, uint8 (N, H, W, C)."""
+    model = onnx.ModelProto()
+    model.CopyFrom(prepared)
+    known = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
+    outputs = {value.name for value in model.graph.output}
+    outside = {node.name for node in outside_layers(model.graph)}
+    floats = [
+        name
+        for node in model.graph.node
+        if node.name not in outside and node.op_type in INT8_OPERATORS
+        for name in (*node.input, *node.output)
+        if name in known and known[name].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    ]
+    names = list(dict.fromkeys(floats))
+    model.graph.output.extend(known[name] for name in names if name not in outputs)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    seen = {name: Histogram() for name in names}
+    for images in batches:
+        for name, values in zip(names, session.run(names, {IMAGES: images}), strict=True):
+            seen[name].add(values)
+    return seen
+
+
+def to_int8(prepared: onnx.ModelProto, ranges: Mapping[str, Range], in_floats: Iterable[str] = ()) -> onnx.ModelProto:
+    """Return *prepared* with its layers in 8 bits: weights with a scale for each channel, activations static (QDQ).
+
+    *ranges* are those of its values; the nodes *in_floats* stay as they are.
+    """
+    limits = {
+        name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
+        for name, (low, high) in ranges.items()
+    }
+    with tempfile.TemporaryDirectory() as folder, _without_advice():
+        source, known, quantized = (Path(folder) / name for name in ("prepared.onnx", "ranges.json", "int8.onnx"))
+        onnx.save(prepared, source)
+        save_tensors_data(TensorsData(CalibrationMethod.MinMax, limits), known)
         quantize_static(
-            prepared,
+            source,
             quantized,
-            _Reader(batches),
+            None,
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=INT8_OPERATORS,
-            nodes_to_exclude=[node.name for node in outside_layers(graph.graph)],
+            nodes_to_exclude=[*(node.name for node in outside_layers(prepared.graph)), *in_floats],
             per_channel=True,
             activation_type=QuantType.QUInt8,  # unsigned × signed is what VNNI multiplies
             weight_type=QuantType.QInt8,
             calibration_providers=["CPUExecutionProvider"],
+            calibration_cache_path=known,
         )
         result = onnx.load(quantized)
     del result.metadata_props[:]
     _unround_logits(result.graph)
     return result
-
-
-def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give each node a name of its own: the tools exclude nodes by name."""
-    for index, node in enumerate(graph.node):
-        node.name = f"node_{index}_{node.op_type}"
 
 
 def _unround_logits(graph: onnx.GraphProto) -> None:
@@ -84,18 +121,6 @@ def _unround_logits(graph: onnx.GraphProto) -> None:
     used = {name for node in graph.node for name in node.input}
     for initializer in [value for value in graph.initializer if value.name not in used]:
         graph.initializer.remove(initializer)
-
-
-class _Reader(CalibrationDataReader):  # type: ignore[misc] # onnxruntime ships no types
-    """Batches of images as the quantizer asks for them."""
-
-    def __init__(self, batches: Iterator[Pixels]) -> None:
-        self._batches = batches
-
-    def get_next(self) -> dict[str, Pixels] | None:
-        """Return the next batch as the graph's input; None when there are no more."""
-        batch = next(self._batches, None)
-        return None if batch is None else {IMAGES: batch}
 
 
 @contextmanager

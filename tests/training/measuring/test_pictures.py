@@ -38,13 +38,13 @@ def is_picture(path: Path) -> bool:
 
 @pytest.mark.parametrize("classes", [2, 10, 100])
 def test_confusion_and_reliability_of_any_number_of_classes(classes: int, tmp_path: Path) -> None:
-    """Dollar signs in labels are no formulas; long labels are cut."""
+    """Dollar signs in labels are no formulas; long labels are cut, long names wrapped; warnings would be errors."""
     split = answered(200, classes)
     scores = score(split.probabilities, split.class_ids, split.labels)
     for draw in (plots.confusion, plots.reliability):
         folder = tmp_path / draw.__name__
         folder.mkdir()
-        assert is_picture(draw(scores, folder / "picture.png", "a test"))
+        assert is_picture(draw(scores, folder / "picture.png", "a name that needs more than one line, " * 3))
 
 
 @pytest.mark.parametrize("right", [0.9, 0.0])

@@ -79,7 +79,7 @@ def test_a_small_test_split_proves_nothing(run: Run) -> None:
     model = to_onnx(network, blueprint.geometry)
     answers = evaluate.answer(evaluate.of_network(network), few.files, blueprint.geometry)
 
-    ladder = climb(model, answers, Proof(blueprint.geometry, digits.train.files, few))
+    ladder = climb(model, answers, Proof(blueprint.geometry, digits.train.files, digits.validation.files, few))
 
     assert ladder["fp32"].rung.admitted
     for precision in ("fp16", "int8"):
