@@ -24,7 +24,7 @@ SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help serve test test-full lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules lock clean
+.PHONY: help serve test test-full lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules sbom lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -127,6 +127,11 @@ rules: $(VENV)/.dev ## check and test the rules and alerts, and write them for t
 	promtool check config deploy/prometheus/prometheus.yml
 	promtool test rules tests/deploy/rules_test.yaml
 	$(BIN)/python -m deploy.prometheus_rule
+
+sbom: $(VENV)/.dev ## the bill of materials of what serves, CycloneDX (VARIANT=cpu|gpu); writes build/sbom-VARIANT.json
+	@mkdir -p build
+	PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements requirements/serve-$(VARIANT).txt --pyproject pyproject.toml \
+	  --output-reproducible --output-file build/sbom-$(VARIANT).json
 
 lock: $(VENV)/.dev ## pin the requirements anew from pyproject.toml
 	for side in cpu gpu; do \

@@ -105,6 +105,21 @@ def test_the_product_asserts_nothing() -> None:
     assert guilty == []
 
 
+def test_what_torch_loads_is_weights_only() -> None:
+    """A checkpoint is a pickle: nobody loads one in the way that runs what it says."""
+    calls = [
+        (path, node)
+        for path in modules("training")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"
+    ]
+
+    assert len(calls) >= 2
+    for path, call in calls:
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert given.get("weights_only") == "True", f"{path}:{call.lineno}"
+
+
 def test_settings_are_read_in_one_place() -> None:
     """Nobody else looks at the environment."""
     readers = {

@@ -62,6 +62,12 @@ def set_opset(model: object) -> None:
     model.opset_import[0].version = 9_999  # type: ignore[attr-defined]
 
 
+def describe_others(model: object) -> None:
+    (entry,) = model.metadata_props  # type: ignore[attr-defined]
+    spec = json.loads(entry.value)
+    entry.value = json.dumps({**spec, "labels": spec["labels"][:-1]})
+
+
 def make_huge(folder: Path) -> None:
     with (folder / "model.onnx").open("r+b") as file:
         file.truncate(10 * 2**30)
@@ -75,6 +81,14 @@ def link_away(folder: Path) -> None:
     (folder / "model.onnx").symlink_to("/etc/passwd")
 
 
+def change_one_byte(root: Path) -> None:
+    shipped(lambda _: None)(root)
+    path = root / "lenet" / "1" / "model.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 UNSERVABLE = {
     "missing": (shipped(lambda folder: (folder / "model.onnx").unlink()), "model.onnx: No such file"),
     "empty": (shipped(lambda folder: (folder / "model.onnx").write_bytes(b"")), "model.onnx: not a loadable ONNX file"),
@@ -84,6 +98,13 @@ UNSERVABLE = {
     ),
     "opset": (rewritten(set_opset), "model.onnx: not a loadable ONNX file"),
     "external data": (rewritten(keep_data_elsewhere), "model.onnx: keeps data in another file"),
+    "no spec": (rewritten(lambda model: model.ClearField("metadata_props")), "model.onnx: no spec in"),  # type: ignore[attr-defined]
+    "a spec of another model": (rewritten(describe_others), "10 classes for 9 labels"),
+    "cut short": (
+        shipped(lambda folder: os.truncate(folder / "model.onnx", 100_000)),
+        "model.onnx: not a loadable ONNX file",
+    ),
+    "another digest": (change_one_byte, "model.onnx: SHA-256 differs"),
     "huge": (shipped(make_huge), "manifest.json"),
     "a link to something else": (shipped(link_away), "model.onnx: not a loadable ONNX file"),
     "no manifest": (shipped(lambda folder: (folder / "golden.npz").write_bytes(b"no archive")), "golden.npz: not a"),

@@ -1,5 +1,6 @@
 """training/checkpoint.py."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,27 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes)
 
     with pytest.raises(InvalidCheckpoint, match=r"best\.ckpt: not a readable checkpoint"):
         checkpoint.load(path)
+
+
+class Shell:
+    """Pickled, it is a command for the shell."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("entry", ["hyper_parameters", "state_dict"])
+def test_a_checkpoint_runs_no_code(run: Run, tmp_path: Path, entry: str) -> None:
+    """A pickle that wants to is refused, wherever in the file it stands."""
+    path = altered(run, tmp_path / "evil.ckpt", **{entry: Shell(tmp_path / "was here")})
+
+    with pytest.raises(InvalidCheckpoint, match=r"evil\.ckpt: not a readable checkpoint"):
+        checkpoint.load(path)
+
+    assert not (tmp_path / "was here").exists()
 
 
 def test_a_checkpoint_that_is_cut_short_is_refused(run: Run, tmp_path: Path) -> None:
