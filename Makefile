@@ -24,7 +24,7 @@ SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help serve test test-full lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image compose dashboards rules sbom lock clean
+.PHONY: help serve test test-full lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image containers compose dashboards rules sbom lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -116,6 +116,10 @@ container: $(VENV)/.serve ## the Bento as an image, by BentoML (VARIANT=cpu|gpu,
 
 image: ## the small image of deploy/Dockerfile (VARIANT=cpu|gpu, BACKEND=docker|podman)
 	$(BACKEND) build --file deploy/Dockerfile --build-arg VARIANT=$(VARIANT) --tag convserve:$(VARIANT) .
+
+containers: $(VENV)/.dev ## images run locked down, one taking over from the other; writes docs/reports/containers.json (CONTAINER_IMAGE=, BENTO_IMAGE=, CONTAINER_TOOL=)
+	$(BIN)/python -m pytest -m '' -p tests.reporting --report docs/reports/containers \
+	  tests/deploy/test_container.py tests/deploy/test_handover.py
 
 compose: ## the service, Prometheus and Grafana on this machine (VARIANT=cpu|gpu)
 	COMPOSE_PROFILES=$(VARIANT) docker compose --file deploy/compose.yaml up --build

@@ -1,4 +1,4 @@
-"""A pytest plugin that writes what a run has shown: `-p tests.reporting --report docs/reports/test-full`.
+"""A pytest plugin that writes what `make VERB` has shown: `-p tests.reporting --report docs/reports/VERB`.
 
 It lists the tests that are marked `slow` and those that recorded figures (`record_property`), with their durations, and
 counts the rest; beside them stand the commit, the machine and the libraries. Two files: `.json`, and `.md` from it.
@@ -67,16 +67,16 @@ class Report:
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
-        self._path.with_suffix(".md").write_text(markdown(content))
+        self._path.with_suffix(".md").write_text(markdown(content, self._path.name))
 
 
-def markdown(content: dict[str, Any]) -> str:
+def markdown(content: dict[str, Any], verb: str) -> str:
     """Return the report for people."""
     machine = content["machine"]
     libraries = ", ".join(f"{name} {number}" for name, number in content["libraries"].items())
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(content["outcomes"].items()))
     lines = [
-        "# What `make test-full` has shown",
+        f"# What `make {verb}` has shown",
         "",
         f"Commit `{content['commit']}`, {content['finished']}; {content['minutes']} min on {machine['cores']} cores",
         f"of {machine['cpu']}; {libraries}.",

@@ -42,14 +42,17 @@ async def test_a_server_that_ends_hands_over_without_a_loss(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-async def test_a_container_that_ends_hands_over_without_a_loss() -> None:
-    """20,000 requests; the second container is started when the first is loaded, and takes over while that drains."""
+async def test_a_container_that_ends_hands_over_without_a_loss(record_property: Callable[[str, object], None]) -> None:
+    """20,000 requests, none sent twice; the second container takes over while the first drains, and that ends well."""
     with running(image()) as first:
         first.wait_ready()
         with running(image()) as second:
             second.wait_ready()
             balancer = await hand_over([first.port, second.port], 20_000, first.terminate)
             status = await asyncio.to_thread(first.wait)
+    record_property("answered by the first", balancer.answered[first.port])
+    record_property("by the second", balancer.answered[second.port])
+    record_property("lost", len(balancer.lost))
 
     assert balancer.lost == []
     assert balancer.answered.total() == 20_000
