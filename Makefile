@@ -24,7 +24,7 @@ SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help serve test test-full lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision memory screenshot build container image containers compose dashboards rules sbom lock clean
+.PHONY: help serve test test-full lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision bench-metrics memory screenshot build container image containers compose dashboards rules sbom lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -97,6 +97,9 @@ fuzz: $(VENV)/.dev ## a million damaged requests and images; minutes; writes doc
 
 bench-overload: $(VENV)/.dev ## more load than it can take, slow and greedy clients, restarts; minutes; writes build/overload.json
 	$(BIN)/python -m benchmarks.overload
+
+bench-metrics: $(VENV)/.dev ## what counting costs: with all metrics and without, in turn; writes docs/reports/metrics-cost.json
+	$(BIN)/python -m benchmarks.metrics_cost
 
 bench-precision: $(VENV)/.dev ## int8 over fp32 of full-size AlexNet and VGG16; trains them first; writes build/precision.json
 	$(BIN)/python -m benchmarks.precision

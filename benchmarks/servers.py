@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.load import ROOT
@@ -23,13 +23,15 @@ _FIRST_PORT, _FIRST_EPHEMERAL_PORT = 10_000, 32_768
 @contextlib.contextmanager
 def service(tree: Path = ROOT, **settings: object) -> Iterator[tuple[str, int]]:
     """Run the service of a tree under `bentoml serve`; yield its URL and its process id."""
-    port = _free_port()
-    command = [str(BIN / "bentoml"), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    environ = {f"CONVSERVE_{name.upper()}": str(value) for name, value in {"drain_delay_s": 0, **settings}.items()}
-    with _running(command, tree, environ) as process:
-        url = f"http://127.0.0.1:{port}"
-        _wait(process, f"{url}/readyz")
-        yield url, process.pid
+    with _serving(tree, settings) as (url, pid):
+        yield url, pid
+
+
+@contextlib.contextmanager
+def unmeasured() -> Iterator[str]:
+    """Run the service that counts nothing; yield its URL."""
+    with _serving(ROOT, {"quality": False}, "benchmarks.unmeasured:Unmeasured") as (url, _):
+        yield url
 
 
 @contextlib.contextmanager
@@ -59,6 +61,17 @@ def worker_rss_bytes(arbiter: int) -> list[int]:
     workers = [pid for pid in children if b"_bentoml_impl.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     page = os.sysconf("SC_PAGE_SIZE")
     return [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page for pid in workers]
+
+
+@contextlib.contextmanager
+def _serving(tree: Path, settings: Mapping[str, object], *what: str) -> Iterator[tuple[str, int]]:
+    port = _free_port()
+    command = [str(BIN / "bentoml"), "serve", *what, "--host", "127.0.0.1", "--port", str(port)]
+    environ = {f"CONVSERVE_{name.upper()}": str(value) for name, value in {"drain_delay_s": 0, **settings}.items()}
+    with _running(command, tree, environ) as process:
+        url = f"http://127.0.0.1:{port}"
+        _wait(process, f"{url}/readyz")
+        yield url, process.pid
 
 
 @contextlib.contextmanager

@@ -36,19 +36,21 @@ def build() -> Dashboard:
 
 
 def _answers() -> list[object]:
-    shares = f"{rate(PREDICTIONS, by=(*_OF_VERSION, 'class'))} / on (model, version) group_left () "
-    shares += f"({rate(PREDICTIONS, by=_OF_VERSION)} > 0)"
+    # of the answers of all versions that are looked at, so that what is stacked is 100%
+    classes = f"({rate(PREDICTIONS, by=(*_OF_VERSION, 'class'))} > 0)"
+    shares = f"{classes} / on () group_left () ({rate(PREDICTIONS)} > 0)"
     spread = [(quantile(q, CONFIDENCE, by=_OF_VERSION), f"p{100 * q:g} {_LEGEND}") for q in (0.1, 0.5, 0.9)]
     buckets = rate(CONFIDENCE, by=("le",), part="bucket")
     unsure = f"{rate(THRESHOLD, by=_OF_VERSION, outcome='abstained')} / ({rate(THRESHOLD, by=_OF_VERSION)} > 0)"
     return [
         line(
             "Classes",
-            "Share of the answers.",
+            "Share of the answers, of all versions together.",
             [(shares, f"{{{{class}}}} · {_LEGEND}")],
             unit="percentunit",
             span=12,
             stacked=True,
+            top=1,
         ),
         heat("Confidence", "How many answers had which probability.", buckets, unit="percentunit", span=12),
         line("Confidence", "Probability of the class found.", spread, unit="percentunit", top=1, span=6),

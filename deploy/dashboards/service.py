@@ -63,7 +63,7 @@ def _glance() -> list[object]:
 
 
 def _requests() -> list[object]:
-    by_route = rate(REQUESTS, by=("route",), route=CLIENTS)
+    by_route = f"{rate(REQUESTS, by=('route',), route=CLIENTS)} > 0"  # most routes are never asked for
     quantiles = [(quantile(q, DURATION, route=CLIENTS), f"p{100 * q:g}") for q in (0.5, 0.9, 0.99)]
     return [
         line("Rate", "Requests per second by route.", [(by_route, "{{route}}")], unit="reqps"),
@@ -116,8 +116,8 @@ def _refusals() -> list[object]:
     return [
         line(
             "Refused",
-            "Requests or images, by reason.",
-            [(rate(REJECTED, by=("reason",)), "{{reason}}")],
+            "Requests or images, by reason; no data is no refusal.",
+            [(f"{rate(REJECTED, by=('reason',))} > 0", "{{reason}}")],
             unit="ops",
             span=6,
         ),
