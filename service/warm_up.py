@@ -10,8 +10,10 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-_WORTH = 0.05  # what a larger batch must save of the time an image takes
-_RUNS = 2  # of each size, the better one counts: the first of them does the first-time work
+_WORTH = 0.03  # what a larger batch must save of the time an image takes
+_RUNS = 2  # of each size at least, the best one counts: the first of them does the first-time work
+_LONG_S = 0.5  # a size is run again until it has taken so long or has run this often: what is short is easily disturbed
+_MOST_RUNS = 6
 
 
 Run = Callable[[npt.NDArray[np.uint8]], object]
@@ -27,7 +29,7 @@ def warm_up(
     image_s: dict[int, float] = {}  # batch size → time of one image in it
     for size in sizes(max_batch_size):
         images = np.zeros((size, *shape), np.uint8)
-        image_s[size] = min(_time(run, images, clock) for _ in range(_RUNS)) / size
+        image_s[size] = _best(run, images, clock) / size
         *before, last_but_one, last = [float("inf"), float("inf"), *image_s.values()]
         if min(last_but_one, last) > min(before) * (1 - _WORTH):
             break
@@ -39,6 +41,13 @@ def sizes(max_batch_size: int) -> list[int]:
     """Return 1, 2, 4 and so on up to the limit, and the limit."""
     powers = [1 << i for i in range(max_batch_size.bit_length())]
     return powers if powers[-1] == max_batch_size else [*powers, max_batch_size]
+
+
+def _best(run: Run, images: npt.NDArray[np.uint8], clock: Callable[[], float]) -> float:
+    times: list[float] = []
+    while len(times) < _RUNS or (sum(times) < _LONG_S and len(times) < _MOST_RUNS):
+        times.append(_time(run, images, clock))
+    return min(times)
 
 
 def _time(run: Run, images: npt.NDArray[np.uint8], clock: Callable[[], float]) -> float:
