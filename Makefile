@@ -101,7 +101,7 @@ bench-overload: $(VENV)/.dev ## more load than it can take, slow and greedy clie
 bench-metrics: $(VENV)/.dev ## what counting costs: with all metrics and without, in turn; writes docs/reports/metrics-cost.json
 	$(BIN)/python -m benchmarks.metrics_cost
 
-bench-precision: $(VENV)/.dev ## int8 over fp32 of full-size AlexNet and VGG16; trains them first; writes build/precision.json
+bench-precision: $(VENV)/.dev ## int8 over fp32 of full-size AlexNet and VGG16; trains them first; writes docs/reports/precision.json
 	$(BIN)/python -m benchmarks.precision
 
 memory: $(VENV)/.dev ## memory of a worker over 200,000 requests; writes build/memory.json

@@ -3,7 +3,7 @@
     python -m benchmarks.precision [alexnet vgg16] [--store build/full-size] [--batch 8] [--rounds 7]
 
 Measures what the store has, with the session that the service runs; the full-size networks are made first where they
-are missing. Writes build/precision.json.
+are missing. Writes docs/reports/precision.json, with the ladder of each: what was admitted, and by what figures.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from models.preprocess import DecodeLimits, preprocess
 from models.store import ModelStore, Precision
 from service import session
 
-REPORT = ROOT / "build" / "precision.json"
+REPORT = ROOT / "docs" / "reports" / "precision.json"
 WANTED = {"alexnet": 1.5, "vgg16": 3.0}  # int8 ÷ fp32 on a CPU with VNNI
 
 
@@ -42,8 +42,13 @@ def main() -> None:
     report: dict[str, Any] = {"machine": facts, "batch": arguments.batch, "models": {}}
     short = []
     for name in arguments.models:
-        figures, gains = compare(ModelStore(arguments.store), name, arguments.batch, arguments.rounds)
+        store = ModelStore(arguments.store)
+        version = store.versions(name)[-1]
+        ladder = store.manifest(name, version).ladder
+        figures, gains = compare(store, name, arguments.batch, arguments.rounds)
         report["models"][name] = {
+            "version": version,
+            "ladder": {precision: rung.model_dump(mode="json") for precision, rung in ladder.items()},
             "images_per_second": figures,
             "over_fp32": {precision: dataclasses.asdict(gain) for precision, gain in gains.items()},
         }
@@ -51,8 +56,8 @@ def main() -> None:
             print(f"{name}: {precision} ÷ fp32 {gain}, {median(figures[precision]):.1f} images/s")
             if precision == "int8" and facts["avx512_vnni"] and gain.median < WANTED.get(name, 0):
                 short.append(f"{name}: int8 gains {gain.median:.2f}, not {WANTED[name]}")
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     print(f"all of it: {REPORT.relative_to(ROOT)}")
     if short:
         sys.exit("; ".join(short))

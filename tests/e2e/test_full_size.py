@@ -1,5 +1,6 @@
 """AlexNet and VGG16 as large as in their papers: trained, exported, quantized, judged, served."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ PARAMETERS = {"alexnet": 46_000_000, "vgg16": 134_000_000}  # of two classes, at
 
 
 @pytest.mark.parametrize("net", ["alexnet", "vgg16"])
-def test_a_full_size_network_comes_to_an_http_answer(net: str, tmp_path: Path) -> None:
+def test_a_full_size_network_comes_to_an_http_answer(
+    net: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """In fp32 and, where the ladder admits it, in int8: over HTTP, what that file answers to the golden images."""
     full_size.make(full_size.STORE, [net])  # as the benchmark left it, or anew
     root = tmp_path / "store"
@@ -39,3 +42,8 @@ def test_a_full_size_network_comes_to_an_http_answer(net: str, tmp_path: Path) -
             found = [answer["predictions"][0] for answer in answers]
             expected = golden.logits[precision].argmax(axis=1)
             assert [answer["label"] for answer in found] == [full_size.CLASSES[class_id] for class_id in expected]
+            quality = manifest.ladder[precision].quality
+            assert quality is not None
+            record_property(f"{precision} test top-1", f"{quality.top1:.2%} of {quality.images}")
+            record_property(f"{precision} over HTTP as in the file", f"{len(found)} of {len(golden.files)}")
+    record_property("int8", int8.reason or f"agrees on {int8.agreement:.2%}; {int8.method}")

@@ -20,7 +20,9 @@ def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
 
 
-@pytest.mark.parametrize("command", ["fit", "evaluate", "export", "summary", "compare", "verify"])
+@pytest.mark.parametrize(
+    "command", ["fit", "evaluate", "calibrate", "export", "import", "summary", "compare", "verify"]
+)
 def test_help_shows_an_example(command: str) -> None:
     """Each command has one."""
     result = invoke(command, "--help")
