@@ -6,7 +6,7 @@ images; what an image costs is measured. It knows nothing of HTTP, and nothing o
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from time import perf_counter
@@ -101,6 +101,14 @@ class Room:
     def yields(self, claim: Claim, now: float) -> bool:
         """Tell whether a claim has to let others go first, in batches of their own."""
         return self._shares is not None and self._shares.yields(claim.client, now)
+
+    def overdrawn(self, now: float) -> Callable[[Claim], bool] | None:
+        """Once somebody has begun to ask beside one who was alone, return, once, what tells who has used too much."""
+        shares = self._shares
+        if shares is None or not shares.disturbed:
+            return None
+        shares.disturbed = False
+        return lambda claim: shares.overdrawn(claim.client, now)
 
     def together(self, now: float) -> float:
         """Return how many of those who wait behind everybody may share a batch: where others ask, one has its own."""

@@ -145,6 +145,8 @@ class Batcher:
         """Take the next live entries, at most `max_batch_size`; what is past its deadline or abandoned is not run."""
         batch: list[Entry] = []
         now = perf_counter()
+        if (overdrawn := self._room.overdrawn(now)) is not None:
+            self._queue.put_behind(overdrawn)
         together = self._room.together(now)
         while len(batch) < self.max_batch_size and (entry := self._queue.pop(last=len(batch) < together)) is not None:
             self._room.leave(1, entry.claim)

@@ -64,6 +64,18 @@ class Lanes:
         self._left(entry)
         return entry
 
+    def put_behind(self, yields: Callable[[Claim], bool]) -> None:
+        """Move what has to yield to the head of the last lane: it came before what is there."""
+        keep: list[deque[Entry]] = []
+        last: deque[Entry] = deque()
+        for lane in self._lanes[:-1]:
+            keep.append(deque())
+            for entry in lane:
+                (last if yields(entry.claim) else keep[-1]).append(entry)
+        last += self._lanes[-1]
+        self._lanes = (*keep, last)
+        self.behind = dict(Counter(entry.claim.client for entry in last))
+
     def oldest_at(self) -> float:
         """Return when the entry was queued that has waited longest."""
         return min(lane[0].enqueued_at for lane in self._lanes if lane)

@@ -34,10 +34,12 @@ class Shares:
         self._latest = ""  # who asked last, and when
         self._latest_at = -math.inf
         self._other_at = -math.inf  # when somebody else did
+        self.disturbed = False  # somebody has begun to ask beside one who was alone
 
     def complaint(self, client: str, images: int, image_s: float, now: float) -> str | None:
         """Say why a client may not have *images* more, None if it may; who holds nothing always may."""
         if client != self._latest:
+            self.disturbed |= now - self._other_at >= _ACTIVE_S
             self._latest, self._other_at = client, self._latest_at
         self._latest_at = now
         known = self._clients.get(client)
@@ -72,9 +74,12 @@ class Shares:
     def yields(self, client: str, now: float) -> bool:
         """Tell whether what a client was last given is to wait behind everybody."""
         known = self._clients.get(client)
-        if known is None:
-            return False
-        return known.beyond or (self._owed_s(known, now) > self.seconds and not self.alone(client, now))
+        return known is not None and (known.beyond or self.overdrawn(client, now))
+
+    def overdrawn(self, client: str, now: float) -> bool:
+        """Tell whether a client has used more than its part of the device while somebody else asks."""
+        known = self._clients.get(client)
+        return known is not None and self._owed_s(known, now) > self.seconds and not self.alone(client, now)
 
     def take(self, client: str, images: int, image_s: float, now: float) -> None:
         """Note that a client was given room for images."""

@@ -6,8 +6,6 @@ import pytest
 
 from tests.faults.site import Site, site
 
-CASES = 54
-
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

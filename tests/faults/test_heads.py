@@ -29,18 +29,22 @@ def test_f07_a_silent_connection_is_closed(shared: Site, sent: bytes) -> None:
         assert HEADER_TIMEOUT_S - 0.5 < time.monotonic() - began < HEADER_TIMEOUT_S + 3
 
 
-def test_f07_a_thousand_slow_heads_from_slowhttptest(shared: Site, tmp_path: Path) -> None:
-    """Valid traffic goes on, and the log is no longer for it."""
-    tool = require("slowhttptest")
+SLOW = {  # of slowhttptest: options, connections, and what each costs
+    "heads": (("-H", "-u", "/livez"), 500, {}),
+    "bodies": (("-B", "-s", "4096", "-u", "/v1/classify"), 200, {"slow_client": 200}),
+    "readers": (("-X", "-w", "1", "-y", "20", "-n", "1", "-z", "5", "-k", "3", "-u", "/v1/models"), 200, {}),
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_f07_slow_clients_from_slowhttptest(shared: Site, tmp_path: Path, kind: str) -> None:
+    """Hundreds of slow heads, bodies and readers: valid traffic goes on, and the log is no longer for it."""
+    (*options, path), connections, rejected = SLOW[kind]
     logged = shared.server.log.stat().st_size
-    command = [tool, "-H", "-c", "500", "-r", "500", "-i", "1", "-l", "6", "-x", "24", "-p", "2"]
-    with shared.fault(grows_bytes=24 * 2**20):
-        attack = subprocess.Popen(
-            [*command, "-u", f"{shared.server.url}/livez"],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    command = [require("slowhttptest"), *options, f"{shared.server.url}{path}"]
+    command += ["-c", str(connections), "-r", str(connections), "-i", "1", "-l", "6", "-x", "24", "-p", "2"]
+    with shared.fault(rejected=rejected, grows_bytes=24 * 2**20):
+        attack = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         answered = 0
         while attack.poll() is None:
             shared.require_right_answer()

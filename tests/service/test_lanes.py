@@ -153,3 +153,21 @@ async def test_nobody_overtakes_what_is_his_own() -> None:
     assert device.batches == [[0], [4, 5, 6, 7]]
     assert batcher._queue.behind == {}
     assert len([one for one in done if isinstance(one, BaseException)]) == 3
+
+
+async def test_who_used_too_much_alone_is_put_behind_when_another_comes() -> None:
+    """With all that already waits, in its order, though it was within its share: nobody asked when it came."""
+    device = Device(held=True)
+    async with running(device, max_batch_size=4, room={**GREEDY, "capacity": 20}) as (batcher, _):
+        batcher._room.image_s = 1.5  # as if images took so many seconds each
+        futures = [submit(batcher, 0, client="greedy")]
+        await entered(device)
+        batcher._room.busy_until, batcher._room.image_s = 0.0, 0.3
+        futures += [submit(batcher, value, client="greedy") for value in range(1, 5)]
+        assert batcher._queue.behind == {}
+
+        futures += [submit(batcher, value, client="polite") for value in (100, 101)]
+        device.open.set()
+        await asyncio.gather(*futures)
+
+    assert device.batches == [[0], [100, 101], [1], [2], [3], [4]]

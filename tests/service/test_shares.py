@@ -118,3 +118,22 @@ def test_clients_without_end_take_no_memory_without_end() -> None:
 
     assert len(shares._clients) <= _REMEMBERED + 1
     shares.give_back("holds", 1)
+
+
+def test_a_newcomer_disturbs_who_was_alone() -> None:
+    """Once, until there is calm again."""
+    shares = make_shares()
+    shares.complaint("a", 1, IMAGE_S, 100.0)
+    shares.disturbed = False  # by the first client ever
+    shares.complaint("a", 1, IMAGE_S, 101.0)
+    assert not shares.disturbed
+
+    shares.complaint("b", 1, IMAGE_S, 102.0)
+    assert shares.disturbed
+    shares.disturbed = False
+    for now in (102.1, 102.2, 103.0):
+        shares.complaint("a", 1, IMAGE_S, now)
+        shares.complaint("b", 1, IMAGE_S, now)
+    assert not shares.disturbed
+    shares.complaint("a", 1, IMAGE_S, 120.0)
+    assert shares.disturbed
