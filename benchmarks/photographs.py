@@ -1,9 +1,9 @@
 """Full-size networks on photographs: HTTP against each model's own limit (benchmarks/limit.py), and int8 against fp32.
 
-    python -m benchmarks.photographs [--store build/full-size] [--rounds 5] [--seconds 8] [--sweep]
+    python -m benchmarks.photographs [--store build/full-size] [--rounds 7] [--seconds 10] [--sweep]
 
-For every model and precision in turn: the limit, then the service at 32 connections; --sweep adds other numbers of
-connections. Writes build/bench-photographs.json and prints median ratios.
+For every model, its precisions in turn, again and again: the limit, then the service at 32 connections; --sweep adds
+other numbers of connections. Writes build/bench-photographs.json and prints median ratios.
 """
 
 import argparse
@@ -40,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, default=full_size.STORE)
     parser.add_argument("--models", nargs="+", default=["alexnet", "vgg16"])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--sweep", action="store_true", help="other numbers of connections too")
     arguments = parser.parse_args()
     full_size.make(arguments.store, arguments.models)
@@ -66,17 +66,20 @@ def _measure(store: ModelStore, name: str, photo: Path, arguments: argparse.Name
     limits: dict[str, list[float]] = {precision: [] for precision in precisions}
     served: dict[str, list[float]] = {precision: [] for precision in precisions}
     sweep: dict[int, list[float]] = {connections: [] for connections in others}
-    batch = {precision: _limit(store, name, precision, photo, *seconds)["batch"] for precision in precisions}
-    for number in range(arguments.rounds):
-        for precision in precisions if number % 2 == 0 else reversed(precisions):
-            found = _limit(store, name, precision, photo, *seconds, "--batch", str(batch[precision]))
-            limits[precision].append(found["per_second"])
-            with _service(store, name, precision) as url:
-                drive(url, body, connections=CONNECTIONS, seconds=arguments.seconds / 2)
+    tried = ("--seconds", str(arguments.seconds / 3))
+    batch = {precision: _limit(store, name, precision, photo, *tried)["batch"] for precision in precisions}
+    with contextlib.ExitStack() as services:  # one that nobody asks anything takes nothing from the others
+        urls = {precision: services.enter_context(_service(store, name, precision)) for precision in precisions}
+        for url in urls.values():
+            drive(url, body, connections=CONNECTIONS, seconds=arguments.seconds)
+        for number in range(arguments.rounds):
+            for precision in precisions if number % 2 == 0 else reversed(precisions):
+                found = _limit(store, name, precision, photo, *seconds, "--batch", str(batch[precision]))["per_second"]
+                limits[precision].append(found)
                 for connections in (CONNECTIONS, *(others if precision == "fp32" else ())):
                     # long enough for each connection to be answered several times
-                    longer = max(arguments.seconds, _TURNS * connections / found["per_second"])
-                    measured = drive(url, body, connections=connections, seconds=longer)
+                    longer = max(arguments.seconds, _TURNS * connections / found)
+                    measured = drive(urls[precision], body, connections=connections, seconds=longer)
                     if measured.refused or measured.wrong:
                         raise RuntimeError(f"{name} {precision}: {measured}")
                     (served[precision] if connections == CONNECTIONS else sweep[connections]).append(
