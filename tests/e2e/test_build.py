@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
     [("bentofile.yaml", "onnxruntime-gpu", "onnxruntime"), ("bentofile.cpu.yaml", "onnxruntime", "onnxruntime-gpu")],
 )
 def test_the_bento_holds_what_serving_needs(tmp_path: Path, bentofile: str, runtime: str, other: str) -> None:
-    """The service, the contract and the model that ships; one ONNX Runtime; no torch, no training, no tests."""
+    """The service, the contract and the model that ships; one ONNX Runtime; no torch, no training, no tests; and how its image is made."""
     environ = {**os.environ, "BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"}
     built = subprocess.run(
         [BENTOML, "build", "--bentofile", bentofile, "--output", "tag"],
@@ -40,4 +40,7 @@ def test_the_bento_holds_what_serving_needs(tmp_path: Path, bentofile: str, runt
     ]
     assert runtime in packages
     assert not {other, "torch", "lightning", "onnx"} & set(packages)
+    dockerfile = (bento / "env" / "docker" / "Dockerfile").read_text()
+    assert "FROM python:3.11-slim" in dockerfile
+    assert "USER bentoml" in dockerfile
     assert yaml.safe_load((bento / "bento.yaml").read_text())["service"] == "service.service:ConvServe"
