@@ -17,7 +17,10 @@ pytestmark = pytest.mark.e2e
     [("bentofile.yaml", "onnxruntime-gpu", "onnxruntime"), ("bentofile.cpu.yaml", "onnxruntime", "onnxruntime-gpu")],
 )
 def test_the_bento_holds_what_serving_needs(tmp_path: Path, bentofile: str, runtime: str, other: str) -> None:
-    """The service, the contract and the model that ships; one ONNX Runtime; no torch, no training, no tests; and how its image is made."""
+    """The service, the contract and the model that ships; one ONNX Runtime; no torch, no training, no tests.
+
+    And how its image is made.
+    """
     environ = {**os.environ, "BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"}
     built = subprocess.run(
         [BENTOML, "build", "--bentofile", bentofile, "--output", "tag"],
