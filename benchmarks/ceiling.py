@@ -47,10 +47,9 @@ def finish(loop: asyncio.AbstractEventLoop, probabilities: Any) -> None:
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    body = (await receive())["body"]
     loop = asyncio.get_running_loop()
     future = loop.create_future()
-    waiting.append((preprocess(body, spec.geometry, limits), future))
+    waiting.append((preprocess((await receive())["body"], spec.geometry, limits), future))
     loop.call_soon(dispatch, loop)
     answer = to_json({"predictions": top_k(await future, spec.labels, 5)})
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]

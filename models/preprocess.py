@@ -134,7 +134,8 @@ def preprocess(data: bytes, geometry: Geometry, limits: DecodeLimits) -> npt.NDA
 
     Raises `InvalidImage`, `TruncatedImage`, `ImageFormatNotAllowed` or `ImageTooLarge`.
     """
-    return fit(decode(open_image(data, geometry, limits), geometry), geometry)
+    tiny = preprocess_tiny(data, geometry, limits)
+    return fit(decode(open_image(data, geometry, limits), geometry), geometry) if tiny is None else tiny[0]
 
 
 def preprocess_tiny(data: bytes, geometry: Geometry, limits: DecodeLimits) -> tuple[npt.NDArray[np.uint8], int] | None:

@@ -1,8 +1,10 @@
 """Documentation that must not drift from the code."""
 
+import json
 import re
 from pathlib import Path
 
+from benchmarks.bench import END, START, readme_block
 from service.errors import STATUS
 from service.settings import PREFIX, Settings
 from service.worker import Worker
@@ -12,7 +14,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def test_every_setting_is_documented() -> None:
-    """With the default and the words that the code has."""
+    """In the words that the code has."""
     text = (DOCS / "configuration.md").read_text()
     rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| (.*) \|$", text, re.MULTILINE))
 
@@ -47,3 +49,10 @@ def test_every_recipe_is_documented() -> None:
     assert {net: tuple(map(float, values)) for net, *values in rows} == {
         net: (recipe.min_px, recipe.width, recipe.epochs, recipe.learning_rate) for net, recipe in RECIPES.items()
     }
+
+
+def test_the_readme_has_the_speed_that_was_measured() -> None:
+    """As the last report of `make bench` that was kept has it."""
+    _, _, rest = (DOCS.parent / "README.md").read_text().partition(START)
+
+    assert rest.partition(END)[0] == readme_block(json.loads((DOCS / "reports" / "bench.json").read_text()))
