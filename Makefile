@@ -24,7 +24,7 @@ SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help serve test test-full lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision bench-metrics memory screenshot build container image containers compose dashboards rules sbom lock clean
+.PHONY: help serve test test-full every-net full-size lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision bench-metrics memory screenshot build container image containers compose dashboards rules sbom lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,12 @@ test: $(VENV)/.dev lint ## lint, types and all tests
 
 test-full: $(VENV)/.dev lint ## also the tests that take minutes; writes docs/reports/test-full.md and .json
 	$(BIN)/python -m pytest -m '' -p tests.reporting --report docs/reports/test-full
+
+every-net: $(VENV)/.dev ## each network trained on the digits, exported and served; minutes; writes docs/reports/every-net.md
+	$(BIN)/python -m pytest -m slow -p tests.reporting --report docs/reports/every-net tests/e2e/test_every_net.py
+
+full-size: $(VENV)/.dev ## AlexNet and VGG16 as in their papers, to an answer over HTTP; half an hour; docs/reports/full-size.md
+	$(BIN)/python -m pytest -m slow -p tests.reporting --report docs/reports/full-size tests/e2e/test_full_size.py
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check
