@@ -28,10 +28,10 @@ def service(tree: Path = ROOT, **settings: object) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def unmeasured() -> Iterator[str]:
-    """Run the service that counts nothing; yield its URL."""
-    with _serving(ROOT, {"quality": False}, "benchmarks.unmeasured:Unmeasured") as (url, _):
-        yield url
+def unmeasured() -> Iterator[tuple[str, int]]:
+    """Run the service that counts nothing; yield its URL and its process id."""
+    with _serving(ROOT, {"quality": False}, "benchmarks.unmeasured:Unmeasured") as (url, pid):
+        yield url, pid
 
 
 @contextlib.contextmanager
@@ -57,10 +57,19 @@ def ceiling() -> Iterator[str]:
 
 def worker_rss_bytes(arbiter: int) -> list[int]:
     """Resident memory of each worker of a server, from /proc."""
-    children = Path(f"/proc/{arbiter}/task/{arbiter}/children").read_text().split()
-    workers = [pid for pid in children if b"_bentoml_impl.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     page = os.sysconf("SC_PAGE_SIZE")
-    return [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page for pid in workers]
+    return [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page for pid in _workers(arbiter)]
+
+
+def worker_cpu_s(arbiter: int) -> float:
+    """Processor time that the workers of a server have used, from /proc: to the hundredth of a second."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _workers(arbiter)]
+    return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def _workers(arbiter: int) -> list[str]:
+    children = Path(f"/proc/{arbiter}/task/{arbiter}/children").read_text().split()
+    return [pid for pid in children if b"_bentoml_impl.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @contextlib.contextmanager
