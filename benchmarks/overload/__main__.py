@@ -3,7 +3,7 @@
     python -m benchmarks.overload [surge slow greedy restarts mixed names] [--model alexnet] [--seconds 20] [--rounds 3]
 
 The server runs on one core and the generator on another; nothing is retried, every request counted, every answer
-checked. Writes build/overload.json and prints tables.
+checked. Writes build/overload.json, where other kinds that stand there stay, and prints tables.
 """
 
 import argparse
@@ -41,14 +41,16 @@ def main() -> None:
     parser.add_argument("--report", type=Path, default=REPORT)
     arguments = parser.parse_args()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    found: dict[str, Any] = {"machine": machine.facts(), "arguments": {k: str(v) for k, v in vars(arguments).items()}}
+    report: Path = arguments.report
+    found: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+    how = {"machine": machine.facts(), "arguments": {k: str(v) for k, v in vars(arguments).items()}}
     for kind in arguments.kinds:
         print(f"{kind} …", file=sys.stderr, flush=True)
-        found[kind] = _measure(kind, arguments)
+        found[kind] = {**how, **_measure(kind, arguments)}
         print(tables.table(kind, found[kind]), flush=True)
-        arguments.report.parent.mkdir(exist_ok=True)
-        arguments.report.write_text(json.dumps(found, indent=2) + "\n")
-    print(f"all of it: {arguments.report}")
+        report.parent.mkdir(exist_ok=True)
+        report.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"all of it: {report}")
 
 
 def _measure(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:

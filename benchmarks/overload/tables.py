@@ -11,7 +11,7 @@ def table(kind: str, found: dict[str, Any]) -> str:
         rows = [[name, *_step(found[name])] for name in ("alone", "beside")]
         head = ["polite client", *_STEP]
         return f"{_grid(head, rows)}\np99 beside ÷ alone: {found['p99_ratio']}; hostile: {found['hostile']}\n"
-    return "\n".join(f"{name}: {value}" for name, value in found.items()) + "\n"
+    return "\n".join(f"{name}: {value}" for name, value in found.items() if name not in ("machine", "arguments")) + "\n"
 
 
 _STEP = ("offered/s", "good/s", "success", "wrong", "p50 ms", "p99 ms", "codes")
