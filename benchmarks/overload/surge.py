@@ -1,7 +1,7 @@
 """More than the peak: goodput, what the admitted wait, what a refusal costs, how soon it is over.
 
-The machine's pace changes from minute to minute, so the peak is measured again in each round, just before what is
-compared with it: a ratio is of one round, and the median of the rounds' is given. Times are of all rounds together.
+The machine's pace changes from minute to minute, so the peak is measured again before and after each surge: a ratio is
+to the mean of the two, and the median of the rounds' is given. Times are of all rounds together.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from benchmarks.overload.openloop import Step, percentiles
 from benchmarks.overload.site import Target
 
 _SEARCH = (0.85, 0.95, 1.05, 1.2, 1.4)  # of the closed-loop guess: open-loop steps among which the peak is
-_RECOVERY_S = 8.0
+_RECOVERY_S = 6.0
 _WINDOW_S = 2.0  # that a p99 is taken over
 _STRIDE_S = 0.25
 _LOADS = (0.5, 0.9)  # of the peak: what is normal, and what is nearly too much
@@ -60,15 +60,20 @@ async def measure(
     peaks: list[float] = []
     steps: dict[str, list[Step]] = {f"at {load:g}": [] for load in _LOADS}
     surges: dict[str, list[dict[str, Any]]] = {f"{factor:g}x": [] for factor in factors}
+    rates = (0.9 * at, 1.1 * at)
     for _ in range(rounds):
-        peak, _ = await bench.peak((0.9 * at, 1.1 * at), seconds / 2)
-        peaks.append(peak)
+        peak, _ = await bench.peak(rates, seconds / 2)
         for load in _LOADS:
             steps[f"at {load:g}"].append(await bench.offer(load * peak, seconds))
             await _watch_queue(target)
         normal = _worst_window_ms(steps[f"at {_LOADS[0]:g}"])
+        peaks.append(peak)
         for factor in factors:
-            surges[f"{factor:g}x"].append(await _surge(bench, factor, peak, seconds, normal))
+            surge = await _surge(bench, factor, peaks[-1], seconds, normal)
+            peak, _ = await bench.peak(rates, seconds / 2)
+            surge["goodput"] = _good(surge["step"]) / ((peaks[-1] + peak) / 2)
+            peaks.append(peak)
+            surges[f"{factor:g}x"].append(surge)
     for client in bench.clients:
         client.close()
     calm = {name: _together(of) for name, of in steps.items()}
@@ -83,7 +88,7 @@ async def _surge(bench: _Bench, factor: float, peak: float, seconds: float, norm
     step = await bench.offer(factor * peak, seconds)
     recovery_s = await _recovery(bench, 0.5 * peak, 1.1 * normal_ms)
     in_vain = _run_in_vain(before, bench.target.metrics())
-    return {"step": step, "goodput": _good(step) / peak, "recovery_s": recovery_s, "run_in_vain": in_vain}
+    return {"step": step, "recovery_s": recovery_s, "run_in_vain": in_vain}
 
 
 def _summary(surges: list[dict[str, Any]], nearly: dict[str, float] | None) -> dict[str, Any]:
