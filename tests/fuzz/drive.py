@@ -36,6 +36,8 @@ class _Connection:
 
     async def send(self, one: Case) -> int:
         """Return the status of the answer, 0 if the connection was closed without one."""
+        if self._streams is not None and (self._streams[0].at_eof() or self._streams[1].is_closing()):
+            self.close()  # the server has, of an idle one
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
