@@ -1,6 +1,7 @@
 """Every counter equals what was sent, with two workers, also after one was killed and another took its place."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -41,6 +42,8 @@ class Sent:
                 status, content = await connection.post(f"/v1/classify{query}", data[: 40 if i % 8 == 0 else None])
             except (asyncio.IncompleteReadError, ConnectionError):
                 self.lost += 1
+                with contextlib.suppress(ConnectionError):  # it is broken, and is to be closed all the same
+                    await connection.close()
                 return
             self.statuses[status] += 1
             if status == 200:
