@@ -2,7 +2,8 @@
 
     python -m tests.fuzz.run [--requests 300000] [--images 300000] [--decodes 400000] [--seed 1]
 
-Writes docs/reports/fuzz.json and, when something is found, the cases to build/fuzz; the exit status says so too.
+Writes docs/reports/fuzz.json, where kinds of which none are asked for stay as they are, and, when something is found,
+the cases to build/fuzz; the exit status says so too.
 """
 
 import argparse
@@ -46,15 +47,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", type=Path, default=REPORT)
     arguments = parser.parse_args()
-    report: dict[str, Any] = {"machine": machine.facts(), "seed": arguments.seed}
+    report: dict[str, Any] = json.loads(arguments.report.read_text()) if arguments.report.exists() else {}
+    report |= {"machine": machine.facts(), "seed": arguments.seed}
     failures: list[tuple[str, bytes]] = []
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, server(Path(folder)) as (running, key):
         for kind, count in (("requests", arguments.requests), ("images", arguments.images)):
-            report[kind], found = over_a_socket(running, key, kind, count, arguments.seed)
-            failures += found
-    report["decodes"], found = decodes(arguments.decodes, arguments.seed)
-    failures += found
-    report["failures"] = len(failures)
+            if count:
+                report[kind], found = over_a_socket(running, key, kind, count, arguments.seed)
+                failures += found
+    if arguments.decodes:
+        report["decodes"], found = decodes(arguments.decodes, arguments.seed)
+        failures += found
+    report["failures"] = sum(report[kind]["failures"] for kind in ("requests", "images", "decodes") if kind in report)
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
     arguments.report.write_text(json.dumps(report, indent=2) + "\n")
     FOUND.mkdir(parents=True, exist_ok=True)
