@@ -105,6 +105,8 @@ def decode(image: Image.Image, geometry: Geometry) -> Image.Image:
         raise
     except Exception as error:  # as above
         raise TruncatedImage(f"{image.format} image is truncated or damaged") from error
+    if image.mode in ("P", "PA") and image.palette is None:  # which Pillow takes for a fault of its own
+        raise TruncatedImage(f"{image.format} image has no palette")
     flat = _flatten(image, geometry.background)
     turn = _UPRIGHT.get(exif.orientation(image.info.get("exif", b"")))
     return flat if turn is None else flat.transpose(turn)

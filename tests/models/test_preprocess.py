@@ -159,6 +159,16 @@ def test_a_truncated_image_has_its_own_code() -> None:
     assert refused.value.code == "truncated"
 
 
+def test_a_palette_image_without_a_palette_is_refused() -> None:
+    """As damage to the name of its chunk makes it; found by the fuzzer."""
+    data = encode(make_image(40, 30, "RGB", seed=1).convert("P"))
+    start, end = data.index(b"PLTE"), data.index(b"IDAT") - 8
+    unknown = b"pLTE" + data[start + 4 : end]
+
+    with pytest.raises(TruncatedImage, match="PNG image has no palette"):
+        preprocess(data[:start] + unknown + struct.pack(">I", zlib.crc32(unknown)) + data[end + 4 :], RGB, LIMITS)
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\0" * 100, b"<html>", bytes(range(256)), b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"]
 )
