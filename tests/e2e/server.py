@@ -119,10 +119,14 @@ def start(folder: Path, *arguments: str, **settings: object) -> Server:
 
 @contextlib.contextmanager
 def serving(folder: Path, **settings: object) -> Iterator[Server]:
-    """A server that is ready; without a drain delay unless one is asked for, so that tests end quickly."""
+    """A server that is ready; without a drain delay unless one is asked for, so that tests end quickly.
+
+    *ready_within_s* is no setting: large networks take longer than the 30 s that others have.
+    """
+    ready_within_s = float(str(settings.pop("ready_within_s", 30)))
     server = start(folder, **{"drain_delay_s": 0, **settings})
     try:
-        server.wait_ready()
+        server.wait_ready(ready_within_s)
         yield server
     finally:
         server.stop()

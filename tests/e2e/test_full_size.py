@@ -32,7 +32,8 @@ def test_a_full_size_network_comes_to_an_http_answer(
     assert int8.admitted == ("model.int8.onnx" in manifest.files) == (int8.reason is None)
     if int8.admitted:
         assert manifest.files["model.int8.onnx"].bytes < 1.1 * manifest.files["model.onnx"].bytes / 4
-    with serving(tmp_path, model_store=root) as server, server.client() as client:
+    settings = {"model_store": root, "max_batch_size": 4, "ready_within_s": 300}  # a batch of 32 takes VGG16 seconds
+    with serving(tmp_path, **settings) as server, server.client() as client:
         for precision in [name for name, rung in manifest.ladder.items() if rung.admitted and name != "fp16"]:
             changed = client.post(f"/v1/models/{net}/configure", json={"precision": precision})
             answers = [client.post(f"/v1/classify?model={net}&top_k=1", content=file).json() for file in golden.files]

@@ -32,6 +32,10 @@ class Try:
     fidelity_db: float  # Σ signal² / Σ error² of the logits, whose mean over the classes is no signal
     model: onnx.ModelProto
 
+    def rank(self) -> tuple[float, float]:
+        """Return what is larger the nearer it is to fp32."""
+        return self.agreement, self.fidelity_db
+
     def __str__(self) -> str:
         """Name the method and what it was chosen by."""
         return f"{self.method}: agrees on {self.agreement:.2%}, {self.fidelity_db:.1f} dB"
@@ -44,27 +48,28 @@ def best_int8(model: onnx.ModelProto, calibration: Iterator[Pixels], validation:
     """
     images = list(validation)
     want = _logits(model, images)
-    tries: list[Try] = []
+    best, tries = None, 0
     for attempt in _tries(model, calibration, images, want):
-        tries.append(attempt)
+        tries += 1
+        if best is None or attempt.rank() > best.rank():
+            best = attempt
         if attempt.agreement == 1 and len(want) >= ENOUGH_IMAGES:
             break
-    return _nearest(tries), len(tries)
+    if best is None:
+        raise ValueError("there is no way to int8")
+    return best, tries
 
 
 def _tries(model: onnx.ModelProto, calibration: Iterator[Pixels], images: list[Pixels], want: Floats) -> Iterator[Try]:
     """Try the ranges with all layers in int8, then the best of them with the first and the last layer in floats."""
     prepared = quantize.prepare(model)
     seen = quantize.observe(prepared, calibration)
-    made = []
+    ranks = {}  # and no models, which may be large
     for method in ranges.METHODS:
-        made.append(_try(prepared, method, seen, images, want))
-        yield made[-1]
-    yield _try(prepared, _nearest(made).method, seen, images, want, ends=True)
-
-
-def _nearest(tries: list[Try]) -> Try:
-    return max(tries, key=lambda attempt: (attempt.agreement, attempt.fidelity_db))
+        attempt = _try(prepared, method, seen, images, want)
+        ranks[method] = attempt.rank()
+        yield attempt
+    yield _try(prepared, max(ranks, key=ranks.__getitem__), seen, images, want, ends=True)
 
 
 def _try(
