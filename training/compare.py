@@ -13,7 +13,7 @@ from training.errors import InvalidData, InvalidRun
 from training.fitting import epoch_log
 from training.fitting.folder import RunFolder, write_json, write_text
 from training.measuring import charts
-from training.measuring.evaluation import labelled
+from training.measuring.evaluation import labelled, require_labels
 from training.measuring.latency import Latency, measure
 from training.measuring.scores import score
 from training.measuring.subject import of_checkpoint
@@ -50,7 +50,8 @@ def compare(paths: Sequence[Path], folder: Path) -> list[Row]:
     datasets = {data.resolve(run.config().dataset) for run in runs}
     if len(datasets) > 1:
         raise InvalidData(f"runs on different data sets cannot be compared: {', '.join(sorted(datasets))}")
-    rows = sorted((_row(run) for run in runs), key=lambda row: (-row.top1, row.parameters))
+    dataset = labelled(of_checkpoint(runs[0].path), None)  # once: what is left out of it need not be said of each run
+    rows = sorted((_row(run, dataset) for run in runs), key=lambda row: (-row.top1, row.parameters))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "compare.json", [asdict(row) for row in rows])
     charts.comparison(rows, folder / "compare.png")
@@ -83,10 +84,10 @@ def _run(path: Path) -> RunFolder:
     return RunFolder(path if path.is_dir() else path.parent.parent)
 
 
-def _row(run: RunFolder) -> Row:
+def _row(run: RunFolder, dataset: data.Dataset) -> Row:
     blueprint, network = checkpoint.load(run.best)
     subject = of_checkpoint(run.path)
-    dataset = labelled(subject, None)
+    require_labels(subject.name, subject.labels, dataset)
     scores = score(subject.probabilities(dataset.test.files), dataset.test.class_ids, subject.labels)
     geometry = blueprint.geometry
     layers = summarise(

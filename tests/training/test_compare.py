@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.training.test_main import invoke
+from training import data
 from training.compare import Row, compare, markdown
 from training.errors import InvalidCheckpoint, InvalidData, InvalidRun
 from training.fit import Run
@@ -49,6 +50,20 @@ def test_runs_are_measured_and_written(run: Run, trained: Run, tmp_path: Path) -
         chart.load()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["compare.json", "compare.md", "compare.png"]
     assert f"{rows[0]['top1']:.2%}" in result.stdout
+
+
+def test_the_data_set_is_read_once(run: Run, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what is left out of it is said once."""
+    load, read = data.load, []
+
+    def loading(source: str) -> data.Dataset:
+        read.append(source)
+        return load(source)
+
+    monkeypatch.setattr(data, "load", loading)
+
+    assert len(compare([run.folder, trained.folder], tmp_path)) == 2
+    assert read == ["digits"]
 
 
 def test_the_table_is_markdown() -> None:
