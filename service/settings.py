@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     body_timeout_s: Time = 10
     """Time for a whole body to arrive, however steadily it comes."""
     max_images: Annotated[int, Field(ge=1, le=10_000)] = 32
-    """Files in one multipart request."""
+    """Images in one request, whichever way they come."""
     max_pixels: Count = 16_000_000
     """Pixels of one decoded image, width × height."""
     max_draft_pixels: Count = 50_000_000
