@@ -42,12 +42,13 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/bin/python
 	@touch $@
 
 serve: $(VENV)/.serve ## serve the default model on http://127.0.0.1:3000 (PORT=…, HOST=…)
-	@(ready() { exec 3<>/dev/tcp/$(HOST)/$(PORT) && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && read -r answer <&3 \
+	@if (exec 3<>/dev/tcp/$(HOST)/$(PORT)) 2>/dev/null; then \
+	  echo "port $(PORT) of $(HOST) is taken: make serve PORT=…" >&2; exit 1; fi; \
+	(ready() { exec 3<>/dev/tcp/$(HOST)/$(PORT) && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && read -r answer <&3 \
 	    && [[ $$answer == *' 200 '* ]]; }; \
-	  until ready 2>/dev/null; do sleep 0.2; done; \
+	  until ready 2>/dev/null; do kill -0 $$$$ 2>/dev/null || exit; sleep 0.2; done; \
 	  printf '\nServing. Classify a sample image with:\n\n  curl --data-binary @%s http://%s:%s/v1/classify\n\n' $(SAMPLE) $(HOST) $(PORT)) & \
-	trap "kill $$! 2>/dev/null || true" EXIT; \
-	$(BIN)/bentoml serve --host $(HOST) --port $(PORT)
+	exec $(BIN)/bentoml serve --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.dev lint ## lint, types and all tests
 	$(BIN)/python -m pytest

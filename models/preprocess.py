@@ -231,6 +231,8 @@ def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Imag
 
 def _examine(data: bytes, geometry: Geometry, limits: DecodeLimits) -> tuple[header.Header, int]:
     name = header.sniff(data)
+    if not data:
+        raise InvalidImage("not an image: there are no bytes")
     if name is None:
         raise InvalidImage(f"not an image: {len(data)} bytes that start as no known image format")
     if name not in limits.formats:

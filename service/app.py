@@ -46,7 +46,7 @@ class App:
             Route("/v1/models/{name}/labels", {"GET": self.labels}, role="classify"),
             *more,
             Route("/livez", {"GET": self.livez}),
-            Route("/readyz", {"GET": self.readyz}),
+            Route("/readyz", {"GET": self.readyz}, probed=True),
             Route("/metrics", {"GET": self.metrics_text}),
             *OpenInference(engine, settings, Statistics(lambda: self.metrics), phase).routes,
             *Pages(settings, lambda: self.routes).routes,

@@ -58,6 +58,7 @@ class Guard:
         self._records = records
         self._gate = Gate.of(settings)
         self._router = Router(routes)
+        self._probed = frozenset(route.template for route in routes if route.probed)
         self._metrics = metrics
         self._body = Body(settings.max_body_bytes, settings.body_timeout_s)
         self._request_timeout_s = settings.request_timeout_s
@@ -104,13 +105,9 @@ class Guard:
                     )
                 )
             except (ModelError, RequestError) as error:
-                self._metrics.reject(error.code)
-                client, trace_id = key or self._clients.of(scope), trace.id_of(headers)
-                self._refusals.note(error.code, client=client, request_id=request_id, trace_id=trace_id)
                 response = error_response(error, request_id)
                 closes = error.code in CLOSES_CONNECTION
-                if error.code in RESTS and "rest" in scope and not self._clients.is_proxy(scope):
-                    scope["rest"]()
+                self._refused(error.code, scope, template, request_id, key)
             except ClientDisconnected:
                 self._metrics.cancelled["read"].add()
                 return
@@ -130,6 +127,15 @@ class Guard:
             self._note(_Done(scope, headers, request_id, template, key, started, ended), response)
         if role == "admin":
             audit(key, scope, response.status, request_id)
+
+    def _refused(self, code: str, scope: Scope, template: str, request_id: str, key: str | None) -> None:
+        """Count a refusal, log it, and let a client wait that asks for more than its share."""
+        self._metrics.reject(code)
+        if template not in self._probed:
+            client, trace_id = key or self._clients.of(scope), trace.id_of(dict(scope["headers"]))
+            self._refusals.note(code, client=client, request_id=request_id, trace_id=trace_id)
+        if code in RESTS and "rest" in scope and not self._clients.is_proxy(scope):
+            scope["rest"]()
 
     def _note(self, done: "_Done", response: Response) -> None:
         """Trace a request that was answered, log it, and hand it to those who write it down."""

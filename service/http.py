@@ -65,13 +65,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Route:
     """A path template such as `/v1/models/{name}` with a handler for each method.
 
-    *takes_encoded* leaves content encodings to the handler; *role* is who may, None anybody.
+    *takes_encoded* leaves content encodings to the handler; refusals of what is *probed* are not logged; *role* is who
+    may, None anybody.
     """
 
     template: str
     handlers: dict[str, Handler]
     takes_body: bool = False
     takes_encoded: bool = False
+    probed: bool = False
     role: Role | None = None
 
     @property

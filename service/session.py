@@ -117,7 +117,7 @@ def _create_on(file: ModelFile, provider: str, threads: int) -> tuple[ort.Infere
     names = [EXECUTION_PROVIDERS[name] for name in (provider, *_FALLBACKS[provider])]
     if names[0] not in ort.get_available_providers():
         raise ProviderUnavailable(
-            f"execution provider {provider} is not in {_installed()}; for a GPU, install convserve[serve-gpu] instead"
+            f"execution provider {provider} is not in {_installed()}; requirements/serve-gpu.txt has the one for a GPU"
         )
     if provider != "cpu":
         ort.preload_dlls()  # CUDA and cuDNN from their wheels

@@ -14,6 +14,7 @@ _WORTH = 0.03  # what a larger batch must save of the time an image takes
 _RUNS = 2  # of each size at least, the best one counts: the first of them does the first-time work
 _LONG_S = 0.5  # a size is run again until it has taken so long or has run this often: what is short is easily disturbed
 _MOST_RUNS = 6
+_LONGEST_S = 2.0  # of a batch: a larger one is not tried, so that starts stay short, and waits too
 
 
 Run = Callable[[npt.NDArray[np.uint8]], object]
@@ -24,7 +25,7 @@ def warm_up(
 ) -> int:
     """Run powers of two up to the limit, and the limit; return the smallest size that is about as good as the best.
 
-    Images are (H, W, C) of *shape*. Ends early when two doublings in a row have won nothing.
+    Images are (H, W, C) of *shape*. Ends early when two doublings in a row have won nothing, or a batch takes seconds.
     """
     image_s: dict[int, float] = {}  # batch size → time of one image in it
     for size in sizes(max_batch_size):
@@ -32,6 +33,8 @@ def warm_up(
         image_s[size] = _best(run, images, clock) / size
         *before, last_but_one, last = [float("inf"), float("inf"), *image_s.values()]
         if min(last_but_one, last) > min(before) * (1 - _WORTH):
+            break
+        if image_s[size] * size > _LONGEST_S:
             break
     good = min(image_s.values()) / (1 - _WORTH)
     return min(size for size, seconds in image_s.items() if seconds <= good)

@@ -26,7 +26,7 @@ def packages(path: Sequence[str] | None = None) -> Iterator[Finding]:
             "onnxruntime",
             "onnxruntime and onnxruntime-gpu are both installed; they overwrite each other's files, and which of them "
             "runs is chance",
-            "pip uninstall --yes onnxruntime onnxruntime-gpu, then install one of convserve[serve-cpu], [serve-gpu]",
+            "pip uninstall --yes onnxruntime onnxruntime-gpu, then install requirements/serve-cpu.txt or -gpu.txt",
         )
 
 
@@ -39,7 +39,7 @@ def gpu(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             where,
             f"the installed ONNX Runtime was built without {settings.provider}",
-            "install convserve[serve-gpu] in place of convserve[serve-cpu], or set CONVSERVE_PROVIDER=auto",
+            "install requirements/serve-gpu.txt in place of serve-cpu.txt, or set CONVSERVE_PROVIDER=auto",
         )
     try:
         ctypes.CDLL("libcuda.so.1")

@@ -1,5 +1,8 @@
 """service/app.py: what it tells about itself: models, health, metrics."""
 
+import pytest
+
+from service import logs
 from tests.asgi import request
 from tests.factories import shipped_digit
 from tests.service.conftest import StartWorker
@@ -45,6 +48,21 @@ async def test_a_worker_that_cannot_load_says_why(start_worker: StartWorker) -> 
     assert answer.status == 503
     assert "no such folder" in answer.json()["error"]
     assert (await request(worker.guard, "GET", "/livez")).status == 200
+
+
+async def test_probes_that_are_told_to_wait_are_not_in_the_log(
+    start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts a server asks until it is ready; other refusals are logged."""
+    worker = await start_worker(model_store="/nowhere")
+    lines: list[str] = []
+    monkeypatch.setattr(logs.refusal_logger, "info", lambda _, code, **_fields: lines.append(code))
+
+    assert (await request(worker.guard, "GET", "/readyz")).status == 503
+    assert lines == []
+
+    assert (await request(worker.guard, "POST", "/v1/classify", shipped_digit()[0])).status == 503
+    assert lines == ["not_ready"]
 
 
 async def test_metrics_count_what_was_answered(start_worker: StartWorker) -> None:

@@ -24,7 +24,7 @@ class Timed:
 
 def test_every_size_that_may_be_formed_is_warm() -> None:
     """A device whose price is by the batch is used to the limit, and each size has run."""
-    device = Timed(fixed=1.0, each=0.0)
+    device = Timed(fixed=0.1, each=0.0)
 
     assert warm_up(device, (2, 3, 1), 24, device.clock) == 24
     assert set(device.batches) == {1, 2, 4, 8, 16, 24}
@@ -32,18 +32,28 @@ def test_every_size_that_may_be_formed_is_warm() -> None:
 
 def test_a_batch_that_wins_nothing_is_not_formed() -> None:
     """Where an image costs the same in any company, none has to wait for others; large batches are not even tried."""
-    device = Timed(fixed=0.0, each=1.0)
+    device = Timed(fixed=0.0, each=0.1)
 
     assert warm_up(device, (2, 3, 1), 1024, device.clock) == 1
     assert max(device.batches) <= 8
 
 
-@pytest.mark.parametrize(("fixed", "each", "size"), [(1.0, 1.0, 16), (0.2, 1.0, 8), (0.02, 1.0, 1), (8.0, 1.0, 32)])
+@pytest.mark.parametrize(
+    ("fixed", "each", "size"), [(0.01, 0.01, 16), (0.002, 0.01, 8), (0.0002, 0.01, 1), (0.08, 0.01, 32)]
+)
 def test_the_smallest_size_that_is_about_as_good_as_the_best(fixed: float, each: float, size: int) -> None:
     """The price of a batch, spread over its images, has become small."""
     device = Timed(fixed, each)
 
     assert warm_up(device, (2, 3, 1), 32, device.clock) == size
+
+
+def test_a_batch_that_takes_seconds_is_the_largest() -> None:
+    """Whatever a larger one would save: a start has to end."""
+    device = Timed(fixed=0.5, each=0.25)
+
+    assert warm_up(device, (2, 3, 1), 32, device.clock) == 8
+    assert max(device.batches) == 8
 
 
 def test_what_comes_between_is_not_taken_for_the_device() -> None:
