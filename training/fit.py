@@ -15,10 +15,10 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from training import data, network, provenance
+from training import checkpoint, data, network, provenance
 from training.checkpoint import Blueprint
 from training.config import FitConfig, Hardware
-from training.errors import Interrupted, InvalidOption, TrainingError
+from training.errors import Interrupted, InvalidCheckpoint, InvalidOption, TrainingError
 from training.fitting import devices, epoch_log
 from training.fitting import folder as folders
 from training.fitting.callbacks import BestCheckpoint, Interruption, LastCheckpoint, SeedEpochs
@@ -54,7 +54,9 @@ def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume:
     is saved and can be gone on with.
     """
     hardware = hardware or Hardware()
-    config = config if resume is None else resume.config()
+    if resume is not None:
+        config = resume.config()
+        require_own(resume.last, config.net)
     dataset = data.load(config.dataset, config.data_options)
     seed_everything(config.seed, workers=True, verbose=False)
     blueprint = _blueprint(config, dataset)
@@ -81,6 +83,13 @@ def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume:
         except Interrupted as error:
             raise _interrupted(folder, error, trainer) from error
     return _finish(folder, best, trainer, config, dataset)
+
+
+def require_own(path: Path, net: str) -> None:
+    """Raise `InvalidCheckpoint` where a checkpoint to go on from is damaged, or another network's."""
+    theirs = checkpoint.load(path)[0].net
+    if theirs != net:
+        raise InvalidCheckpoint(f"{path}: is a {theirs}, and the run trains a {net}")
 
 
 def _blueprint(config: FitConfig, dataset: data.Dataset) -> Blueprint:

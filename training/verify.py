@@ -72,6 +72,8 @@ def verify(
     spec, predict = evaluate.open_model_file(file.data, str(file.path))
     path = path or find_checkpoint(file, spec, runs)
     blueprint, network = checkpoint.load(path)
+    if spec.provenance.net is not None and blueprint.net != spec.provenance.net:
+        raise InvalidCheckpoint(f"{path}: is a {blueprint.net}, and {name} version {version} a {spec.provenance.net}")
     split = data.load(dataset or blueprint.dataset)
     require_labels(f"{name} version {version}", spec.labels, split)
     require_labels(str(path), blueprint.labels, split)

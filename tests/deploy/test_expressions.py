@@ -84,9 +84,10 @@ def test_the_exposition_is_clean(site: tuple[Traffic, Prometheus]) -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def pending(prometheus: Prometheus) -> set[str]:
-    """The alerts whose condition holds, whether for long enough or not yet."""
-    return {alert["labels"]["alertname"] for alert in prometheus.ask("alerts")["alerts"]}
+def pending(prometheus: Prometheus, *states: str) -> set[str]:
+    """The alerts whose condition holds, whether for long enough or not yet; with *states*, those in one of them."""
+    found = prometheus.ask("alerts")["alerts"]
+    return {alert["labels"]["alertname"] for alert in found if not states or alert["state"] in states}
 
 
 def test_every_alert_sees_its_fault(site: tuple[Traffic, Prometheus]) -> None:
@@ -111,10 +112,10 @@ def test_every_alert_sees_its_fault(site: tuple[Traffic, Prometheus]) -> None:
     await_alerts(prometheus, {"ConvServeNoModelReady", "ConvServeInstanceNotReady"})
 
 
-def await_alerts(prometheus: Prometheus, names: set[str]) -> None:
-    """Wait until these alerts are pending or firing."""
+def await_alerts(prometheus: Prometheus, names: set[str], *states: str) -> None:
+    """Wait until these alerts are pending or firing, or in one of *states*."""
     deadline = time.monotonic() + 30
-    while missing := names - pending(prometheus):
+    while missing := names - pending(prometheus, *states):
         assert time.monotonic() < deadline, missing
         time.sleep(0.2)
 
@@ -123,18 +124,20 @@ def test_a_service_that_is_well_raises_nothing_and_drift_is_seen(tmp_path: Path)
     """Images like those of the test, and clients' own faults, wake nobody; then others come than it was tested on."""
     files = data.load("digits").test.files
     alike = [files[i] for i in np.random.default_rng(0).permutation(len(files))]
-    with serving(tmp_path) as server, scraping(tmp_path, server.port) as prometheus:
+    with serving(tmp_path) as server, scraping(tmp_path, server.port, fires_after="2s") as prometheus:
         prometheus.wait_for("up == 1")
         send(server, alike)
         time.sleep(1.5)  # a rate needs two scrapes
         send(server, alike)
         prometheus.wait_for("job:classifier_failed:ratio_rate1h")
+        prometheus.wait_for(f"classifier_confidence_count == {2 * len(alike)}")
         prometheus.wait_for("classifier_drift_psi")
+        time.sleep(4)  # all of it is evaluated, more than once
 
         assert pending(prometheus) == set()
 
         send(server, [inverted(file) for file in alike])
-        await_alerts(prometheus, {"ConvServeDrift"})
+        await_alerts(prometheus, {"ConvServeDrift"}, "firing")
         assert pending(prometheus) == {"ConvServeDrift"}
 
 

@@ -53,7 +53,7 @@ def test_every_alert_names_its_part_of_the_runbook() -> None:
     page = anchors((ROOT / "docs" / "operations.md").read_text())
 
     for rule in rules("alerts.yaml"):
-        file, _, anchor = rule["annotations"]["runbook"].partition("#")
+        file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
         assert file == "docs/operations.md"
         assert anchor in page, rule["alert"]
         assert rule["labels"]["severity"] in {"page", "ticket"}

@@ -87,7 +87,11 @@ def check(server: Server, sent: Sent) -> None:
     counted = Counted(server)
     by_code = counted.of("classifier_http_requests_total", "code", route="/v1/classify")
     assert by_code == {"200": good, "422": broken}
+    answered = counted.of("classifier_http_request_duration_seconds_count", route="/v1/classify")
+    assert answered == {"": good + broken}
     assert counted.of("classifier_rejected_total", "reason", reason="truncated") == {"truncated": broken}
+    assert counted.of("classifier_internal_errors_total") == counted.of("classifier_cancelled_total", "stage") == {}
+    assert counted.of("classifier_requests_in_flight") == {"": 1}  # that which asks
     assert counted.of("classifier_images_total") == {"": good}
     assert counted.of("classifier_predictions_total", "class") == sent.classes
     assert counted.of("classifier_threshold_images_total", "outcome") == sent.outcomes
@@ -130,8 +134,12 @@ async def test_counters_equal_what_was_sent(tmp_path: Path) -> None:
         asyncio.get_running_loop().call_later(0.05, os.kill, victim, signal.SIGKILL)
         await sent.load(server.port)
         await_workers(server, victim)
-        counted = Counted(server).of("classifier_http_requests_total", route="/v1/classify")[""]
-        assert sent.statuses.total() <= counted <= sent.statuses.total() + sent.lost
+        counted = Counted(server)
+        requests = counted.of("classifier_http_requests_total", route="/v1/classify")[""]
+        assert sent.statuses.total() <= requests <= sent.statuses.total() + sent.lost
+        for name in ("images_total", "predictions_total", "batch_size_sum"):
+            images = counted.of(f"classifier_{name}")[""]
+            assert sent.statuses[200] <= images <= sent.statuses[200] + sent.lost, name
     assert sent.lost <= CONNECTIONS
 
 

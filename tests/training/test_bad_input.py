@@ -1,14 +1,20 @@
 """What is wrong with data is said by `fit`: in one line, with exit code 2 and before anything is written, or once."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from models.store import ModelStore
 from tests.factories import encode, make_image
 from tests.training.data.test_mnist import idx
 from training.__main__ import app
+from training.checkpoint import Blueprint
+from training.fit import Run
+from training.publish import Exported
 
 
 def write(path: Path, content: bytes) -> None:
@@ -57,6 +63,20 @@ def colour_idx(folder: Path) -> None:
     write(folder / "train-labels-idx1-ubyte", idx(np.zeros(9)))
 
 
+def one_class_idx(folder: Path) -> None:
+    """Every image is a zero."""
+    for split in ("train", "t10k"):
+        write(folder / f"{split}-images-idx3-ubyte", idx(np.zeros((9, 28, 28))))
+        write(folder / f"{split}-labels-idx1-ubyte", idx(np.zeros(9)))
+
+
+def few_idx(folder: Path) -> None:
+    """Four images, of two classes."""
+    for split in ("train", "t10k"):
+        write(folder / f"{split}-images-idx3-ubyte", idx(np.zeros((4, 28, 28))))
+        write(folder / f"{split}-labels-idx1-ubyte", idx(np.array([0, 0, 1, 1])))
+
+
 def grey_cifar(folder: Path) -> None:
     """Images of one channel where there must be three."""
     for name in ("data_batch_1.bin", "test_batch.bin"):
@@ -92,7 +112,14 @@ def good(folder: Path) -> None:
             [],
             "{0}/train-images-idx3-ubyte: 4 dimensions; grey images of one channel have 3",
         ),
-        (grey_cifar, "cifar10", [], "{0}/data_batch_1.bin: truncated: 1,025 bytes are no multiple of 3073"),
+        (
+            grey_cifar,
+            "cifar10",
+            [],
+            "{0}/data_batch_1.bin: truncated, or not 3 channels of 32×32: 1,025 bytes are no multiple of 3,073",
+        ),
+        (one_class_idx, "mnist", [], "{0}: one class; there must be two at least"),
+        (few_idx, "mnist", [], "{0}: 4 images are too few to hold out 10% of each of 2 classes"),
         (
             good,
             "folder",
@@ -136,3 +163,40 @@ def test_what_is_left_out_is_said_once(tmp_path: Path, caplog: pytest.LogCapture
         f"left out: {tmp_path}/photos/cat/a.jpg: not an image: 5 bytes that start as no known image format",
         "left out: 1 of 11 images",
     ]
+
+
+def test_a_run_does_not_go_on_from_a_foreign_checkpoint(run: Run, tmp_path: Path) -> None:
+    """Another network's, or a damaged one: one line, and the run's folder is as it was."""
+    folder = tmp_path / "runs" / "mnist_cnn-digits-1"
+    config = json.loads((run.folder / "config.json").read_text())
+    config["config"]["net"] = "mnist_cnn"
+    write(folder / "config.json", json.dumps(config).encode())
+    write(folder / "checkpoints" / "last.ckpt", run.last.read_bytes())
+
+    foreign = CliRunner().invoke(app, ["fit", "--resume", str(folder)])
+    write(folder / "checkpoints" / "last.ckpt", run.last.read_bytes()[:5000])
+    damaged = CliRunner().invoke(app, ["fit", "--resume", str(folder)])
+
+    path = folder / "checkpoints" / "last.ckpt"
+    assert (foreign.exit_code, foreign.stderr) == (2, f"error: {path}: is a lenet, and the run trains a mnist_cnn\n")
+    assert (damaged.exit_code, damaged.stderr) == (2, f"error: {path}: not a readable checkpoint\n")
+    assert {one.name for one in folder.iterdir()} == {"config.json", "checkpoints"}
+
+
+def test_a_model_is_not_verified_by_another_networks_checkpoint(
+    run: Run, store: ModelStore, exported: Exported, tmp_path: Path
+) -> None:
+    """Before anything is compared."""
+    assert exported.quality is not None
+    content = torch.load(run.best, weights_only=True)
+    content["hyper_parameters"]["net"] = "mnist_cnn"
+    fresh = Blueprint.model_validate(content["hyper_parameters"]).network().state_dict()
+    content["state_dict"] = {f"network.{key}": value for key, value in fresh.items()}
+    torch.save(content, tmp_path / "other.ckpt")
+
+    result = CliRunner().invoke(
+        app, ["verify", "lenet", "--store", str(store.root), "--checkpoint", str(tmp_path / "other.ckpt")]
+    )
+
+    said = f"error: {tmp_path}/other.ckpt: is a mnist_cnn, and lenet version 1 a lenet\n"
+    assert (result.exit_code, result.stderr) == (2, said)

@@ -36,7 +36,7 @@ def load(folder: Path, options: DataOptions) -> Dataset:
         raise InvalidData(f"{folder}: no test_batch or test_batch.bin, here or in {FOLDERS[1]} or {FOLDERS[2]}")
     images, class_ids = _read(place, TRAIN)
     test_images, test_ids = _read(place, TEST)
-    train, validation = hold_out(class_ids, VALIDATION_SHARE)
+    train, validation = hold_out(class_ids, VALIDATION_SHARE, where=place)
     return Dataset(
         "cifar10",
         LABELS,
@@ -75,7 +75,10 @@ def _read_batch(path: Path) -> Part:
 
 def _parse_binary(path: Path, content: bytes) -> Part:
     if len(content) % (1 + VALUES):
-        raise InvalidData(f"{path}: truncated: {len(content):,} bytes are no multiple of {1 + VALUES}")
+        raise InvalidData(
+            f"{path}: truncated, or not {CHANNELS} channels of {SIDE_PX}×{SIDE_PX}: "
+            f"{len(content):,} bytes are no multiple of {1 + VALUES:,}"
+        )
     records = np.frombuffer(content, np.uint8).reshape(-1, 1 + VALUES)
     return records[:, 1:], records[:, 0].astype(np.int64)
 

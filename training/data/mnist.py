@@ -71,7 +71,7 @@ def _parse(path: Path, file: BinaryIO) -> Pixels:
 def _load(kind: str, labels: tuple[str, ...], folder: Path, options: DataOptions) -> Dataset:
     images, class_ids = _part(folder, "train", len(labels))
     test_images, test_ids = _part(folder, "t10k", len(labels))
-    train, validation = hold_out(class_ids, VALIDATION_SHARE)
+    train, validation = hold_out(class_ids, VALIDATION_SHARE, where=folder)
     return Dataset(
         kind,
         labels,

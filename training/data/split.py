@@ -1,12 +1,14 @@
 """Who goes where: train, validation and test, always the same for the same data set, whatever a run's own seed."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from training.data.dataset import ClassIds
+from training.errors import InvalidData
 
 SPLIT_SEED = 0  # one split for all runs: their test figures can be compared
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
@@ -19,8 +21,23 @@ def stratified(class_ids: ClassIds, seed: int = SPLIT_SEED) -> tuple[ClassIds, C
     return rest[train], rest[validation], test
 
 
-def hold_out(class_ids: ClassIds, share: float, seed: int = SPLIT_SEED) -> tuple[ClassIds, ClassIds]:
-    """Return the indices of the most and of a *share*, each class in proportion."""
+def hold_out(
+    class_ids: ClassIds, share: float, seed: int = SPLIT_SEED, *, where: object = "the data set"
+) -> tuple[ClassIds, ClassIds]:
+    """Return the indices of the most and of a *share*, each class in proportion.
+
+    Raises `InvalidData`, which names *where* they are from, when that cannot be.
+    """
+    classes, counts = np.unique(class_ids, return_counts=True)
+    held_out = math.ceil(len(class_ids) * share)
+    if len(classes) < 2:
+        raise InvalidData(f"{where}: one class; there must be two at least")
+    if counts.min() < 2:
+        raise InvalidData(f"{where}: class {classes[counts.argmin()]} has one image; there must be two at least")
+    if held_out < len(classes) or len(class_ids) - held_out < len(classes):
+        raise InvalidData(
+            f"{where}: {len(class_ids)} images are too few to hold out {share:.0%} of each of {len(classes)} classes"
+        )
     kept, held = train_test_split(np.arange(len(class_ids)), test_size=share, stratify=class_ids, random_state=seed)
     return kept, held
 

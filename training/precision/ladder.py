@@ -58,8 +58,10 @@ def climb(
 
 def measured(answers: Answers, class_ids: ClassIds) -> Quality:
     """Return the quality of answers, with the calibration error that they would have at a temperature of 1."""
-    uncalibrated = confidence.ece(confidence.softmax(answers.logits, 1), class_ids)
-    return evaluate.quality(answers.probabilities, class_ids).model_copy(update={"ece_uncalibrated": uncalibrated})
+    quality, plain = evaluate.quality(answers.probabilities, class_ids), confidence.softmax(answers.logits, 1)
+    if np.allclose(plain, answers.probabilities, atol=1e-5):  # it is 1: two roundings of the same are no difference
+        return quality.model_copy(update={"ece_uncalibrated": quality.ece})
+    return quality.model_copy(update={"ece_uncalibrated": confidence.ece(plain, class_ids)})
 
 
 def judge(answers: Answers, fp32: Answers, class_ids: ClassIds) -> Rung:

@@ -99,7 +99,11 @@ def test_a_pickle_that_wants_more_than_arrays_runs_nothing(tmp_path: Path) -> No
             pickle.dumps({b"data": np.zeros((9, 3072), np.uint8), b"labels": [10] * 9}),
             "data_batch_2: a label is not below 10",
         ),
-        ("data_batch_2.bin", bytes(3072), "data_batch_2.bin: truncated: 3,072 bytes are no multiple of 3073"),
+        (
+            "data_batch_2.bin",
+            bytes(3072),
+            ("data_batch_2.bin: truncated, or not 3 channels of 32×32: 3,072 bytes are no multiple of 3,073",),
+        ),
     ],
 )
 def test_a_damaged_batch_is_refused_by_name(name: str, content: bytes, message: str, tmp_path: Path) -> None:
