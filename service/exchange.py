@@ -13,6 +13,11 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 STATUS_LINE = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+REFUSALS = {  # of what is not even a request
+    400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
+    414: b'{"error":"the URL is too long","code":"headers"}',
+    431: b'{"error":"the headers are too large","code":"headers"}',
+}
 _CLOSE = (b"connection", b"close")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -15,17 +15,12 @@ from typing import Any
 import httptools
 
 from service.connections import Connections
-from service.exchange import STATUS_LINE, Exchange
+from service.exchange import REFUSALS, STATUS_LINE, Exchange
 
 _HIGH_WATER_BYTES = 65_536  # of body that waits for the application
 _MAX_UNREAD_BYTES = 2**20  # that an answered client may still send before it is cut off
 _LEAVE_S = 1.0  # that it may take to notice
 _REST_S = (1.0, 3.0)  # that a client which asks for more than its share is not listened to, on that connection
-_REFUSALS = {
-    400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
-    414: b'{"error":"the URL is too long","code":"headers"}',
-    431: b'{"error":"the headers are too large","code":"headers"}',
-}
 
 
 class Connection(asyncio.Protocol):
@@ -107,9 +102,11 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Hear that it has caught up."""
-        if self._can_write is not None:
-            self._can_write.set()
-            self._can_write = None
+        waited, self._can_write = self._can_write, None
+        if waited is not None:
+            waited.set()
+            if self._current is None:
+                self._go_on()
 
     # from the parser
 
@@ -205,6 +202,9 @@ class Connection(asyncio.Protocol):
             self._pause_reading()
             self.expires_at = math.inf
             self._loop.call_later(random.uniform(*_REST_S), self._go_on)  # noqa: S311 (no secret)
+        elif self._can_write is not None:  # its answers pile up here: no more for it until it reads them
+            self._pause_reading()
+            self.expires_at = self._loop.time() + self._limits.keep_alive_s
         else:
             self._go_on()
 
@@ -243,8 +243,8 @@ class Connection(asyncio.Protocol):
         if self._current is not None:
             self.expires_at = math.inf
             self._current.time_out()
-        else:
-            self._transport.close()
+        else:  # closing would wait for a client that does not read
+            (self._transport.close if self._can_write is None else self._transport.abort)()
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
@@ -274,7 +274,7 @@ class Connection(asyncio.Protocol):
     def _send_refusal(self) -> None:
         if self._refusal is None or self._transport.is_closing():
             return
-        body = _REFUSALS[self._refusal]
+        body = REFUSALS[self._refusal]
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self._transport.write(STATUS_LINE[self._refusal] + head + body)
         self._leave()

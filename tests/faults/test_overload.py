@@ -42,8 +42,8 @@ def test_f40_a_surge_is_refused_and_over_when_it_is_over(tmp_path: Path) -> None
         assert over["wrong"] == 0
         assert set(over["codes"]) == {"queue_full"}
         assert over["run_in_vain"] == 0
-        assert over["recovery_s"] is not None
-        # figures are for the bench; here a collapse is told from none
+        assert sum(value for name, value in flooded.metrics().items() if name.startswith("classifier_queue_depth")) == 0
+        # figures are for the bench, how soon it has recovered among them; here a collapse is told from none
         assert over["goodput"] > 0.5
         assert over["refused_ms"]["p50"] < over["good_ms"]["p50"]
 

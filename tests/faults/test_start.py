@@ -163,9 +163,16 @@ def test_f47_nowhere_to_write_and_no_rights(tmp_path: Path) -> None:
     """On a root that is read-only, with a tmpfs of 256 MB, as a user who owns nothing, it serves."""
     if os.geteuid() != 0:
         pytest.skip("only root makes file systems read-only")
-    mounts = "mount -o remount,bind,ro / && mount -t tmpfs -o size=256m,mode=1777 tmpfs /tmp"
     nobody = unprivileged()
-    under = (require("unshare"), "--mount", "bash", "-c", f'{mounts} && ! touch /x && exec "$0" "$@"', *nobody)
+    with tempfile.TemporaryDirectory() as scratch:  # not all of /tmp: what runs here may lie there
+        mounts = f"mount -o remount,bind,ro / && mount -t tmpfs -o size=256m,mode=1777 tmpfs {scratch}"
+        script = f'{mounts} && ! touch /x && export TMPDIR={scratch} BENTOML_HOME={scratch}/bentoml && exec "$0" "$@"'
+        under = (require("unshare"), "--mount", "bash", "-c", script, *nobody)
+        serves_without_a_place_to_write(tmp_path, under, nobody)
+
+
+def serves_without_a_place_to_write(tmp_path: Path, under: tuple[str, ...], nobody: tuple[str, ...]) -> None:
+    """A worker of nobody's answers."""
     with serving(tmp_path, under=under) as server:
         (worker,) = server.workers()
         status = Path(f"/proc/{worker}/status").read_text()
