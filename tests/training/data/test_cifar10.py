@@ -102,8 +102,7 @@ def test_a_pickle_that_wants_more_than_arrays_runs_nothing(tmp_path: Path) -> No
         (
             "data_batch_2.bin",
             bytes(3072),
-            "data_batch_2.bin: truncated, or not 3 channels of 32×32: "
-            "3,072 bytes are no multiple of 3,073",
+            ("data_batch_2.bin: truncated, or not 3 channels of 32×32: 3,072 bytes are no multiple of 3,073"),
         ),
     ],
 )
