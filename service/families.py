@@ -42,6 +42,9 @@ INTERNAL_ERRORS = Family("classifier_internal_errors", "Failures that are not th
 CANCELLED = Family("classifier_cancelled", "Requests whose client hung up, by stage.", "counter", ("stage",))
 READY = Family("classifier_ready", "1 when every worker is ready to classify.", "gauge", merge="min")
 WORKERS = Family("classifier_workers", "Live worker processes.", "gauge")
+WORKERS_WANTED = Family(
+    "classifier_workers_wanted", "Worker processes that the settings ask for.", "gauge", merge="max"
+)
 IMAGES = Family("classifier_images", "Images classified.", "counter", ("model", "version"))
 BATCH_SIZE = Family("classifier_batch_size", "Images in one run.", "histogram", ("model", "version"), BATCH_SIZES)
 QUEUE_DEPTH = Family("classifier_queue_depth", "Images admitted and not yet running.", "gauge", ("model", "version"))
@@ -144,7 +147,7 @@ BUILD_INFO = Family(
 MACHINE = (CPU_SECONDS, RESIDENT, OPEN_FILES, GPU_UTILISATION, GPU_MEMORY, GPU_MEMORY_TOTAL, BUILD_INFO)
 FAMILIES = (
     *(REQUESTS, DURATION, IN_FLIGHT, STAGE, REJECTED, INTERNAL_ERRORS, CANCELLED),
-    *(READY, WORKERS, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO, MODEL_LOADS),
+    *(READY, WORKERS, WORKERS_WANTED, IMAGES, BATCH_SIZE, QUEUE_DEPTH, MODEL_INFO, MODEL_LOADS),
     *(DISPATCHES, MODEL_NODES, CACHE),
     *TRIAL,
     *QUALITY,

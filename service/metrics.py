@@ -41,6 +41,7 @@ from service.shared_values import SharedValues
 _SUM = len(SECONDS) + 1  # where the sum of a histogram over SECONDS lies, from its index
 T = TypeVar("T")
 OTHER_METHOD = "_OTHER"
+OUR_FAULTS = tuple(sorted({status for status in STATUS.values() if status >= 500 and status != 501}))
 NO_REJECTION = frozenset({"internal"})  # counted as internal errors: the client did nothing that was refused
 
 
@@ -145,11 +146,12 @@ class Metrics:
         shared = self._shared
         methods = {route.template: {*route.handlers, OTHER_METHOD} for route in routes} | {OTHER: {OTHER_METHOD}}
         self._methods = methods
-        self._requests = {
-            (route, method, 200): Counter(shared, REQUESTS, route, method, "200")
+        self._requests = {  # at 0 from the start what rates are taken of: a series that begins at 1 has no increase
+            (route, method, status): Counter(shared, REQUESTS, route, method, str(status))
             for route in methods
             for method in methods[route]
             if route != OTHER and method != OTHER_METHOD
+            for status in (200, *OUR_FAULTS)
         }
         self._durations = {route: Histogram(shared, DURATION, route) for route in methods}
         self._stages = tuple(Histogram(shared, STAGE, stage).index for stage in STAGES)

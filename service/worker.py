@@ -73,6 +73,7 @@ class Worker:
         self._metrics = self._app.metrics
         self._tracing = _tracing(settings)
         self._machine = Machine(self._metrics, Gpus())
+        self._metrics.series(families.WORKERS_WANTED).set(settings.workers)
         self._loading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self.routes = side_port.main_routes(self._app.routes, settings)

@@ -14,6 +14,7 @@ from service.families import (
     OPEN_FILES,
     RESIDENT,
     WORKERS,
+    WORKERS_WANTED,
 )
 
 _OF_GPU = ("instance", "gpu")
@@ -48,7 +49,16 @@ def _processes() -> list[object]:
             unit="none",
             span=6,
         ),
-        line("Workers", "Live processes.", [(total(WORKERS, by=("instance",)), "{{instance}}")], unit="none", span=6),
+        line(
+            "Workers",
+            "Live processes, and those that the settings ask for.",
+            [
+                (total(WORKERS, by=("instance",)), "{{instance}}"),
+                (total(WORKERS_WANTED, by=("instance",)), "{{instance}} wanted"),
+            ],
+            unit="none",
+            span=6,
+        ),
     ]
 
 

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tests.deploy.expressions import GPU_SERIES, of_dashboards, of_rules, of_the_adapter, rules
+from service.families import GPU_MEMORY, GPU_MEMORY_TOTAL, GPU_UTILISATION
+from tests.deploy.driver import BUSY, TOTAL_BYTES, USED_BYTES, stand_in
+from tests.deploy.expressions import of_dashboards, of_rules, of_the_adapter, rules
 from tests.deploy.prometheus import Prometheus, scraping
 from tests.deploy.tools import need
 from tests.deploy.traffic import CAPACITY, Traffic
@@ -26,11 +28,12 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Traffic, Prometheus]]:
-    """Two workers with a short queue, said to have a GPU, after a load of every kind."""
+    """Two workers with a short queue on what says that it has a GPU, after a load of every kind."""
     folder = tmp_path_factory.mktemp("site")
     store = make_store(folder / "store", 3)
     settings = {"model_store": store, "workers": 2, "queue_capacity": CAPACITY, "client_share": 1}
     settings |= {"feedback": 1, "cache_entries": 100, "state_dir": folder / "state"}
+    settings |= {"under": stand_in(folder / "driver")}
     with (
         serving(folder, **settings) as server,
         scraping(folder, server.port, accelerator="gpu") as prometheus,
@@ -47,14 +50,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Traffic, Pr
 
 
 def test_every_expression_gives_data(site: tuple[Traffic, Prometheus]) -> None:
-    """Of every panel of every dashboard but for GPUs, of every rule, and of the autoscaler's metric."""
+    """Of every panel of every dashboard, of every rule, and of the autoscaler's metric."""
     traffic, prometheus = site
 
     def empty() -> list[str]:
-        shipped = [one for one in (*of_dashboards(), *of_rules(), *of_the_adapter()) if not one.names & GPU_SERIES]
         return [
             one.where
-            for one in shipped
+            for one in (*of_dashboards(), *of_rules(), *of_the_adapter())
             if all(sample["value"][1] == "NaN" for sample in prometheus.query(one.expression))
         ]
 
@@ -62,6 +64,27 @@ def test_every_expression_gives_data(site: tuple[Traffic, Prometheus]) -> None:
     while empty() and time.monotonic() < deadline:
         traffic.send()
     assert empty() == []
+
+
+def test_what_a_gpu_says_is_told(site: tuple[Traffic, Prometheus]) -> None:
+    """Its own figures, once for both workers that see it; one that does not say how busy it is has none."""
+    _, prometheus = site
+
+    for family, value in ((GPU_UTILISATION, BUSY), (GPU_MEMORY, USED_BYTES), (GPU_MEMORY_TOTAL, TOTAL_BYTES)):
+        samples = prometheus.wait_for(family.name)
+        assert [(one["metric"]["gpu"], float(one["value"][1])) for one in samples] == [("0", value)], family.name
+
+
+def test_the_first_failure_is_seen(site: tuple[Traffic, Prometheus]) -> None:
+    """Statuses that are our fault are counted from 0 on, on every route, before one of them has been sent."""
+    _, prometheus = site
+
+    for code in ("500", "503", "504"):
+        routes = {
+            one["metric"]["route"] for one in prometheus.query(f'classifier_http_requests_total{{code="{code}"}}')
+        }
+        assert {"/v1/classify", "/v1/feedback", "/v2/models/{name}/infer"} <= routes
+    assert prometheus.query('sum(classifier_http_requests_total{code="500"})')[0]["value"][1] == "0"
 
 
 def test_recorded_series_are_there(site: tuple[Traffic, Prometheus]) -> None:
