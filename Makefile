@@ -10,6 +10,7 @@ REF ?= HEAD~1
 NET = lenet
 DATA = digits
 STORE = models/repository
+FULL_SIZE = $(if $(filter file,$(origin STORE)),build/full-size,$(STORE))
 NAME =
 ARGS =
 WHAT =
@@ -90,11 +91,14 @@ verify: $(VENV)/.dev ## checkpoint, model file NAME in STORE, and a server of it
 	until ready 2>/dev/null; do kill -0 $$server 2>/dev/null || { cat build/verify.log >&2; exit 1; }; sleep 0.2; done; \
 	$(BIN)/python -m training verify '$(or $(NAME),$(NET))' --store '$(STORE)' --url http://127.0.0.1:$(VERIFY_PORT) $(ARGS)
 
-bench: $(VENV)/.dev ## this service, stock BentoML and the ceiling in turn; writes build/bench.json
-	$(BIN)/python -m benchmarks.bench --readme
+bench: $(VENV)/.dev ## this service, stock BentoML and the ceiling in turn; photographs too where STORE has the networks; build/bench.json
+	status=0; $(BIN)/python -m benchmarks.bench --readme || status=$$?; \
+	if [[ -d '$(FULL_SIZE)/alexnet' && -d '$(FULL_SIZE)/vgg16' ]]; then \
+	  $(BIN)/python -m benchmarks.photographs --store '$(FULL_SIZE)' || status=$$?; \
+	else echo "no AlexNet and VGG16 in $(FULL_SIZE): make bench-photographs trains them, in half an hour" >&2; fi; exit $$status
 
-bench-photographs: $(VENV)/.dev ## full-size networks on photographs, each against its own limit (STORE=build/full-size)
-	$(BIN)/python -m benchmarks.photographs --sweep
+bench-photographs: $(VENV)/.dev ## full-size networks on photographs over HTTP, in 20 minutes (STORE=build/full-size, ARGS='--net vgg16 --sweep lenet'); docs/reports/photographs.json
+	$(BIN)/python -m benchmarks.photographs --store '$(FULL_SIZE)' $(ARGS)
 
 bench-against: $(VENV)/.dev ## this tree and REF in turn (REF=<git ref>); writes build/bench-against.json
 	$(BIN)/python -m benchmarks.against $(REF)

@@ -35,12 +35,12 @@ def main() -> None:
 
 def make(store: Path, nets: Sequence[str]) -> None:
     """Put a version of each of *nets* into *store* that has none yet, through the command line of training."""
+    missing = [net for net in nets if not (store / net).exists()]
     photos = store.with_name(f"{store.name}-photos")
-    if not photos.exists():
+    if missing and not photos.exists():
         make_photos(photos)
-    for net in nets:
-        if not (store / net).exists():
-            fit(net, photos, store)
+    for net in missing:
+        fit(net, photos, store)
 
 
 def fit(net: str, photos: Path, store: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = Path(__file__).with_name("post.lua")
+_PATIENCE_S = 120  # 512 images of a large network in a queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,9 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run of wrk. `refused` are answers that are not 2xx, `broken` are connections that failed."""
+    """One run of wrk. `refused` are answers that are not 2xx, `broken` are connections that failed, `flowing` are the
+    answers after the first burst, within `flowing_s` from the first answer to the last.
+    """
 
     seconds: float
     answers: int
@@ -32,18 +35,26 @@ class Measured:
     broken: int
     p50_ms: float
     p99_ms: float
+    flowing: int
+    flowing_s: float
 
     @property
     def per_second(self) -> float:
         """Answers with 2xx per second."""
         return (self.answers - self.refused) / self.seconds
 
+    @property
+    def flow_per_second(self) -> float:
+        """Answers per second while they came, where one takes long: without what the window cuts off at both ends."""
+        return self.flowing / self.flowing_s if self.flowing else 0.0
+
 
 def drive(url: str, body: Body, *, connections: int, seconds: float) -> Measured:
     """Post *body* to *url* from so many connections for so long; raises `RuntimeError` when wrk cannot."""
     if shutil.which("wrk") is None:
         raise RuntimeError("wrk is not installed (Debian: apt-get install wrk)")
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--latency", "-s", str(SCRIPT), url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--latency"]
+    command += [f"--timeout={_PATIENCE_S}s", "-s", str(SCRIPT), url]
     command += ["--", str(body.path), body.content_type, body.expected]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     found = [line for line in finished.stdout.splitlines() if line.startswith("JSON ")]

@@ -1,9 +1,10 @@
-"""Full-size networks on photographs: HTTP against each model's own limit (benchmarks/limit.py), and int8 against fp32.
+"""Networks over HTTP: full-size ones on photographs against their limits and int8 against fp32; more connections.
 
-    python -m benchmarks.photographs [--store build/full-size] [--rounds 7] [--seconds 10] [--sweep]
+    python -m benchmarks.photographs [--net alexnet vgg16] [--sweep lenet alexnet vgg16] [--store build/full-size]
 
-For every model, its precisions in turn, again and again: the limit, then the service at 32 connections; --sweep adds
-other numbers of connections. Writes build/bench-photographs.json and prints median ratios.
+Without --net and --sweep all of it, in under 20 minutes; with them a part, and the rest of the report stays as it was.
+In each round everything of a network is measured once, in an order that turns round. Writes
+docs/reports/photographs.json and prints what is short of what it must be; the exit code is then 1.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,92 +25,130 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from benchmarks import full_size, machine, servers
-from benchmarks.load import ROOT, Body, drive
+from benchmarks.load import ROOT, Body, drive, sample_body
 from benchmarks.ratios import ratio
+from benchmarks.verdicts import verdicts
 from models.store import ModelStore
 
-REPORT = ROOT / "build" / "bench-photographs.json"
+REPORT = ROOT / "docs" / "reports" / "photographs.json"
+SHIPPED = ROOT / "models" / "repository"
 SIZE = (640, 480)
 CONNECTIONS = 32
-SWEEP = {"alexnet": (8, 128, 512), "vgg16": (8,)}  # beside 32
-_TURNS = 5
-PRECISIONS = ("fp32", "int8")
+NETWORKS = ("alexnet", "vgg16")
+SWEEPS = {"lenet": (8, 32, 128, 512), "alexnet": (8, 32, 128, 512), "vgg16": (8, 32)}
+SECONDS = {"lenet": 3.0, "alexnet": 8.0, "vgg16": 20.0}  # of fp32; int8 needs half as long for as many images
+_TURNS = 2  # so often is each connection answered at least
+Measure = Callable[[], float]
 
 
 def main() -> None:
-    """Measure and report."""
+    """Measure, report and judge."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", type=Path, default=full_size.STORE)
-    parser.add_argument("--models", nargs="+", default=["alexnet", "vgg16"])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--sweep", action="store_true", help="other numbers of connections too")
+    parser.add_argument("--net", nargs="+", choices=NETWORKS, help="against the limit, int8 against fp32")
+    parser.add_argument("--sweep", nargs="+", choices=SWEEPS, help="numbers of connections")
+    parser.add_argument("--store", type=Path, default=full_size.STORE, help="AlexNet and VGG16; made where missing")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, help="of every measurement, instead of what suits the network")
+    parser.add_argument("--report", type=Path, default=REPORT)
     arguments = parser.parse_args()
-    full_size.make(arguments.store, arguments.models)
-    store = ModelStore(arguments.store)
-    report: dict[str, Any] = {"machine": machine.facts(), "models": {}}
+    everything = arguments.net is None and arguments.sweep is None
+    nets, sweeps = (NETWORKS, tuple(SWEEPS)) if everything else (arguments.net or (), arguments.sweep or ())
+    full_size.make(arguments.store, [name for name in NETWORKS if name in (*nets, *sweeps)])
+    path: Path = arguments.report
+    report: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"networks": {}, "sweeps": {}}
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.jpg"
         photo.write_bytes(_photograph())
-        for name in arguments.models:
-            report["models"][name] = _measure(store, name, photo, arguments)
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"all of it: {REPORT.relative_to(ROOT)}")
+        for name in SWEEPS:
+            if name in (*nets, *sweeps):
+                found = _measure(name, arguments, photo, compared=name in nets, swept=name in sweeps)
+                for kind, figures in found.items():
+                    report[kind][name] = figures
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(report, indent=2) + "\n")
+    judged = [one for one in verdicts(report) if one.network in (*nets, *sweeps)]
+    print(f"{CONNECTIONS} connections where no other number stands, {arguments.rounds} rounds; median [interval]")
+    print(*judged, f"all of it: {path}", sep="\n")
+    if short := [one for one in judged if one.short]:
+        sys.exit(f"{len(short)} short of what they must be")
 
 
-def _measure(store: ModelStore, name: str, photo: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+def _measure(
+    name: str, arguments: argparse.Namespace, photo: Path, *, compared: bool, swept: bool
+) -> dict[str, dict[str, Any]]:
+    """Return what is reported of one network, by kind of report."""
+    store = ModelStore(SHIPPED if name == "lenet" else arguments.store)
+    body = sample_body() if name == "lenet" else Body(photo, "image/jpeg", '"predictions"')
     ladder = store.manifest(name, store.versions(name)[-1]).ladder
-    precisions = [precision for precision in PRECISIONS if precision in ladder and ladder[precision].admitted]
-    others = SWEEP.get(name, ()) if arguments.sweep else ()
-    seconds = ("--seconds", str(arguments.seconds))
-    body = Body(photo, "image/jpeg", '"predictions"')
-    limits: dict[str, list[float]] = {precision: [] for precision in precisions}
-    served: dict[str, list[float]] = {precision: [] for precision in precisions}
-    sweep: dict[int, list[float]] = {connections: [] for connections in others}
-    tried = ("--seconds", str(arguments.seconds / 3))
-    batch = {precision: _limit(store, name, precision, photo, *tried)["batch"] for precision in precisions}
+    int8 = compared and "int8" in ladder and ladder["int8"].admitted
+    seconds = arguments.seconds or SECONDS[name]
+    windows = {"fp32": seconds, **({"int8": seconds / 2} if int8 else {})}
+    facts = {"machine": machine.facts(), "finished": "", "rounds": arguments.rounds, "seconds": windows}
     with contextlib.ExitStack() as services:  # one that nobody asks anything takes nothing from the others
-        urls = {precision: services.enter_context(_service(store, name, precision)) for precision in precisions}
-        for url in urls.values():
-            drive(url, body, connections=CONNECTIONS, seconds=arguments.seconds)
-        for number in range(arguments.rounds):
-            for precision in precisions if number % 2 == 0 else reversed(precisions):
-                found = _limit(store, name, precision, photo, *seconds, "--batch", str(batch[precision]))["per_second"]
-                limits[precision].append(found)
-                for connections in (CONNECTIONS, *(others if precision == "fp32" else ())):
-                    # long enough for each connection to be answered several times
-                    longer = max(arguments.seconds, _TURNS * connections / found)
-                    measured = drive(urls[precision], body, connections=connections, seconds=longer)
-                    if measured.refused or measured.wrong:
-                        raise RuntimeError(f"{name} {precision}: {measured}")
-                    (served[precision] if connections == CONNECTIONS else sweep[connections]).append(
-                        measured.per_second
-                    )
-    ratios = {f"{one}: HTTP ÷ limit": ratio(served[one], limits[one]) for one in precisions}
-    if "int8" in served:
-        ratios["int8 ÷ fp32 over HTTP"] = ratio(served["int8"], served["fp32"])
-    print(f"{name}, {CONNECTIONS} connections, {arguments.rounds} rounds of {arguments.seconds:g} s; median [interval]")
-    for title, value in ratios.items():
-        print(f"  {title:24} {value}")
-    all_sweep = {CONNECTIONS: served["fp32"], **sweep}
-    best = max(median(values) for values in all_sweep.values())
-    for connections, values in sorted(all_sweep.items()) if others else ():
-        print(f"  {connections:4} connections ÷ best: {median(values) / best:.2f}")
-    return {
-        "ratios": {title: dataclasses.asdict(value) for title, value in ratios.items()},
-        "limit_batch": batch,
-        "limit_per_second": limits,
-        "http_per_second": served,
-        "connections_per_second": all_sweep,
-    }
+        measures: dict[str, Measure] = {}
+        for precision, window in windows.items():
+            url = services.enter_context(_service(store, name, precision))
+            warm = drive(url, body, connections=CONNECTIONS, seconds=window).flow_per_second
+            if compared:
+                command = [sys.executable, "-m", "benchmarks.limit", str(store.root), name, precision, str(photo)]
+                batch = int(_limit(command, window / 2)["batch"])
+                facts.setdefault("limit_batch", {})[precision] = batch
+                measures[f"{precision} limit"] = _of_limit(command, window, batch)
+            sizes = SWEEPS[name] if swept and precision == "fp32" else (CONNECTIONS,)
+            for connections in sizes:
+                longer = max(window, _TURNS * connections / warm)
+                measures[f"{precision} {connections}"] = _http(url, body, connections, longer)
+        found = _in_turn(measures, arguments.rounds, name)
+    facts["finished"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    reports = {}
+    if compared:
+        reports["networks"] = {**facts, "ratios": _ratios(found, windows), "per_second": found}
+    if swept:
+        by_connections = {str(connections): found[f"fp32 {connections}"] for connections in SWEEPS[name]}
+        best = max(by_connections.values(), key=median)
+        shares = {key: dataclasses.asdict(ratio(values, best)) for key, values in by_connections.items()}
+        reports["sweeps"] = {**facts, "share_of_best": shares, "per_second": by_connections}
+    return reports
 
 
-def _limit(store: ModelStore, name: str, precision: str, photo: Path, *options: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.limit", str(store.root), name, precision, str(photo), *options]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+def _in_turn(measures: dict[str, Measure], rounds: int, name: str) -> dict[str, list[float]]:
+    """Return figures per second, round by round."""
+    found: dict[str, list[float]] = {what: [] for what in measures}
+    for number in range(rounds):
+        for what in measures if number % 2 == 0 else reversed(measures):
+            found[what].append(measures[what]())
+            print(f"round {number + 1}: {name} {what}: {found[what][-1]:,.1f}/s", file=sys.stderr, flush=True)
+    return found
+
+
+def _ratios(found: Mapping[str, list[float]], precisions: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    http = {precision: found[f"{precision} {CONNECTIONS}"] for precision in precisions}
+    ratios = {f"{one} over HTTP ÷ limit": ratio(http[one], found[f"{one} limit"]) for one in precisions}
+    if "int8" in http:
+        ratios["int8 ÷ fp32 over HTTP"] = ratio(http["int8"], http["fp32"])
+    return {what: dataclasses.asdict(value) for what, value in ratios.items()}
+
+
+def _http(url: str, body: Body, connections: int, seconds: float) -> Measure:
+    def measure() -> float:
+        measured = drive(url, body, connections=connections, seconds=seconds)
+        if measured.refused or measured.wrong or measured.broken:
+            raise RuntimeError(f"{connections} connections: {measured}")
+        return measured.flow_per_second
+
+    return measure
+
+
+def _limit(command: Sequence[str], seconds: float, *options: str) -> dict[str, Any]:
+    """Run benchmarks/limit.py in a process that ends; without a batch it looks for the best."""
+    words = [*command, "--seconds", str(seconds), *options]
+    finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
     return found
+
+
+def _of_limit(command: Sequence[str], seconds: float, batch: int) -> Measure:
+    return lambda: float(_limit(command, seconds, "--batch", str(batch))["per_second"])
 
 
 @contextlib.contextmanager
