@@ -1,6 +1,7 @@
 """Renders what deploy/kubernetes uses of kustomize: resources, patches by file (merged by name), and image tags.
 
-`kubectl kustomize` does it too, and a test compares both, but the one of Debian 12 is too old for these files.
+`kubectl kustomize` does it too, and a test compares both. The one of Debian 12 carries kustomize 2, which takes the
+same files when two fields are called what they were called then.
 """
 
 from pathlib import Path
@@ -27,6 +28,17 @@ def render(folder: Path) -> list[Manifest]:
         for manifest in manifests:
             _tag(manifest, image["name"], image["newTag"])
     return manifests
+
+
+def in_old_words(folder: Path) -> None:
+    """Rewrite the kustomizations below *folder* for kustomize 2: folders are bases, patches are a list of files."""
+    for path in folder.glob("*/kustomization.yaml"):
+        kustomization: Manifest = yaml.safe_load(path.read_text())
+        resources = kustomization.pop("resources")
+        kustomization["bases"] = [one for one in resources if (path.parent / one).is_dir()]
+        kustomization["resources"] = [one for one in resources if (path.parent / one).is_file()]
+        kustomization["patchesStrategicMerge"] = [patch["path"] for patch in kustomization.pop("patches", [])]
+        path.write_text(yaml.safe_dump(kustomization))
 
 
 def identity(manifest: Manifest) -> tuple[str, str]:
