@@ -12,6 +12,7 @@ from models.spec import Calibration
 
 ECE_BINS = 15
 TEMPERATURES = (0.05, 20.0)  # searched between
+ROUNDING = 1e-6  # of a calibration error: less is no gain
 SIGNIFICANT = 3.84  # twice the gain in log-likelihood that chance reaches once in 20 times (χ², 1 degree of freedom)
 
 Floats = npt.NDArray[np.float32]
@@ -51,7 +52,7 @@ def calibration(logits: Floats, class_ids: ClassIds) -> Calibration:
         reason = f"no temperature between {TEMPERATURES[0]} and {TEMPERATURES[1]} is the most likely"
     elif gain < SIGNIFICANT:
         reason = f"{fitted:.3f} is not significantly better than 1 on {len(class_ids)} images"
-    elif fitted_ece >= before:
+    elif fitted_ece > before - ROUNDING:
         reason = f"{fitted:.3f} would not lower the calibration error ({fitted_ece:.4f} instead of {before:.4f})"
     else:
         temperature, after = fitted, fitted_ece

@@ -38,6 +38,7 @@ class Interrupted(TrainingError):
         super().__init__(f"{folder}: interrupted")
         self.folder, self.signum = folder, signum
         self.saved = False  # whether there is a checkpoint to go on from
+        self.best: Path | None = None  # the checkpoint of a run that had reached its end, and wants only its export
         self.first = True  # of several processes that stop together, the one that says so
 
 

@@ -51,7 +51,7 @@ def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume:
 
     A run that goes on has its own *config*, weights, optimiser, schedule and progress; only the hardware can be
     another. Raises `UnknownName`, `InvalidData` or `InvalidOption` before anything is written, `Interrupted` once it
-    is saved and can be gone on with.
+    is saved and can be gone on with, or has reached its end meanwhile.
     """
     hardware = hardware or Hardware()
     if resume is not None:
@@ -78,11 +78,21 @@ def fit(config: FitConfig, runs: Path, hardware: Hardware | None = None, resume:
                 trainer.fit(
                     classifier, splits, ckpt_path=folder.last if resume else None, weights_only=True if resume else None
                 )
+                run = _finish(folder, best, trainer, config, dataset)
         except SIGTERMException as error:
             raise _interrupted(folder, Interrupted(folder.path, signal.SIGTERM), trainer) from error
         except Interrupted as error:
             raise _interrupted(folder, error, trainer) from error
-    return _finish(folder, best, trainer, config, dataset)
+    if interruption.signum:  # too late to stop the run, and not too late for what comes after it
+        raise ended(run, interruption.signum)
+    return run
+
+
+def ended(run: Run, signum: int) -> Interrupted:
+    """Return the error of what was interrupted behind the end of a run."""
+    error = Interrupted(run.folder, signum)
+    error.best, error.first, error.saved = run.best, run.first, True
+    return error
 
 
 def require_own(path: Path, net: str) -> None:

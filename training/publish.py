@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.golden import GOLDEN_IMAGES, Golden
-from models.spec import ModelSpec, Precision, Quality
+from models.spec import Calibration, ModelSpec, Precision, Quality
 from models.store import GOLDEN, PRECISION_FILES, ModelStore, Rung
 from training import data, evaluate
 from training.evaluate import Floats
@@ -45,6 +45,7 @@ def publish(store: ModelStore, draft: ModelSpec, ladder: Mapping[Precision, Cand
                     "version": version,
                     "precision": precision,
                     "quality": quality,
+                    "calibration": _calibration(draft, candidate),
                     "profile": evaluate.profile(answers.probabilities) if quality and answers else None,
                 }
             )
@@ -54,6 +55,16 @@ def publish(store: ModelStore, draft: ModelSpec, ladder: Mapping[Precision, Cand
         (folder / GOLDEN).write_bytes(golden.to_bytes())
     path = store.root / draft.name / str(version) / PRECISION_FILES["fp32"]
     return Exported(draft.name, version, path, sizes["fp32"], rungs["fp32"].quality, rungs)
+
+
+def _calibration(draft: ModelSpec, candidate: Candidate) -> Calibration | None:
+    """Return what was fitted, or that it was not put into this graph, and why."""
+    fitted = draft.calibration
+    if fitted is None or candidate.uncalibrated is None:
+        return fitted
+    return fitted.model_copy(
+        update={"temperature": 1.0, "ece_after": fitted.ece_before, "reason": candidate.uncalibrated}
+    )
 
 
 def choose_golden(test: data.Split, ladder: Mapping[Precision, Candidate]) -> Golden:

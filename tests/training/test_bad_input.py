@@ -79,7 +79,7 @@ def few_idx(folder: Path) -> None:
 
 def grey_cifar(folder: Path) -> None:
     """Images of one channel where there must be three."""
-    for name in ("data_batch_1.bin", "test_batch.bin"):
+    for name in (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"):
         write(folder / name, bytes(1 + 1024))
 
 

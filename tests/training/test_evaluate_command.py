@@ -1,13 +1,16 @@
 """training/commands/evaluate.py: figures and pictures of a run, one line for what goes wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.store import ModelStore
 from tests.training.test_main import invoke
+from training.commands.evaluate import _folder
 from training.fit import Run
+from training.measuring import subject
 from training.publish import Exported
 
 
@@ -40,6 +43,15 @@ def test_a_name_is_looked_up_in_the_store(store: ModelStore, exported: Exported,
     assert result.exit_code == 0, result.output
     assert not (tmp_path / "out" / "curves.png").exists()
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["subject"]["kind"] == "model file"
+
+
+def test_pictures_of_a_service_lie_in_a_folder_that_any_system_can_name(exported: Exported) -> None:
+    """The address, with its colons, is no part of it."""
+    found = subject.of_model_file(exported.path.read_bytes(), "file")
+    asked = replace(found, kind="service", name="lenet version 1 fp32 at http://127.0.0.1:3000")
+
+    assert _folder(asked) == Path("build/evaluation/lenet-version-1-fp32-http")
+    assert _folder(replace(found, name="a:b")) == Path("build/evaluation/a-b")
 
 
 @pytest.mark.parametrize(

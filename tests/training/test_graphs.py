@@ -10,10 +10,12 @@ import pytest
 from models.store import ModelStore
 from tests.training.graph_factory import make_model, node
 from tests.training.test_export import spec_of
+from training import checkpoint
+from training.confidence import softmax
 from training.errors import ExportRefused
-from training.export import export
+from training.export import export, to_onnx
 from training.fit import Run
-from training.graphs import add_features, outside_layers
+from training.graphs import add_features, outside_layers, set_temperature, temperature
 
 IMAGE = np.random.default_rng(0).normal(size=(2, 2, 6, 6)).astype(np.float32)
 
@@ -93,3 +95,42 @@ def test_features_are_the_third_output_in_every_precision(run: Run, tmp_path: Pa
         assert features.shape == (3, 84)
         assert spec_of(file.path).features == 84
         np.testing.assert_allclose(features @ matrix.T + bias, logits, atol=0.02)
+
+
+def test_the_temperature_of_a_graph_can_be_set_read_and_taken_out() -> None:
+    """Probabilities are softmax(logits / T); at 1 the graph is what it was."""
+    model = all_convolutional()
+    untouched = model.SerializeToString(deterministic=True)
+
+    assert temperature(model) == 1
+    for value in (2.5, 0.5, 1):
+        set_temperature(model, value)
+        onnx.checker.check_model(model, full_check=True)
+        assert temperature(model) == value
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        logits, probabilities = session.run(["logits", "probabilities"], {"images": IMAGE})
+        np.testing.assert_allclose(probabilities, softmax(logits, value), atol=1e-6)
+
+    assert model.SerializeToString(deterministic=True) == untouched
+
+
+def test_the_exporter_s_temperature_is_read(run: Run) -> None:
+    """As torch writes it."""
+    blueprint, network = checkpoint.load(run.best)
+
+    for value in (1.0, 1.75):
+        network.temperature = value
+        assert temperature(to_onnx(network, blueprint.geometry)) == value
+
+
+@pytest.mark.parametrize("kind", ["Mul", "Relu"])
+def test_what_is_no_temperature_is_refused(kind: str) -> None:
+    """Something else between logits and softmax."""
+    model = all_convolutional()
+    last = model.graph.node.pop()
+    inputs = ["logits", "two"] if kind == "Mul" else ["logits"]
+    model.graph.node.extend([node(kind, inputs, "other"), node("Softmax", ["other"], "probabilities")])
+
+    assert last.op_type == "Softmax"
+    with pytest.raises(ExportRefused, match=f"{kind} before the softmax, which is no temperature"):
+        temperature(model)

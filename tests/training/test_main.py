@@ -1,6 +1,7 @@
 """training/__main__.py: what the commands print, leave behind and return."""
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,29 @@ def test_a_store_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> No
 
     assert result.exit_code == 2
     assert re.fullmatch(r"error: .*store.*\n", result.stderr)
+
+
+def test_ctrl_c_behind_the_last_epoch_says_what_is_left_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint is there, and so is the command that exports it; it works."""
+    store, words = tmp_path / "a store", ("--epochs", 1, "--batch-size", 256, "--name", "digits")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export_module, "require_parity", interrupt)
+        result = invoke("fit", *words, "--runs", tmp_path / "runs", "--store", store)
+
+    best = tmp_path / "runs" / "lenet-digits-1" / "checkpoints" / "best.ckpt"
+    command = f"python -m training export {best} '--store={store}' --name=digits"
+    assert (result.exit_code, result.stderr) == (
+        130,
+        f"\nSIGINT: the run is finished and saved, but not exported. Do that with:\n\n  {command}\n\n",
+    )
+    assert not store.exists()
+
+    assert invoke(*shlex.split(command)[3:]).exit_code == 0
+    assert ModelStore(store).versions("digits") == [1]
 
 
 def test_an_export_that_is_refused_has_an_exit_code_of_its_own(

@@ -62,7 +62,7 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        typer.echo("\ninterrupted; nothing was written", err=True)
+        typer.echo("\ninterrupted before it was done", err=True)
         raise typer.Exit(130) from error
     except (TrainingError, ModelError, OSError) as error:
         typer.echo(f"error: {error}", err=True)

@@ -1,6 +1,7 @@
 """`evaluate`: how good a checkpoint, a model file or a running service is, in figures and pictures."""
 # ruff: noqa: PLC0415 - torch takes seconds to import, and --help shall not
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,8 +65,9 @@ def evaluate(
 def _folder(asked: "Subject") -> Path:
     if asked.run is not None:
         return asked.run.path / "evaluation"
-    words = asked.name.split("/")[-1].split(" at ")[0].split()
-    return Path("build/evaluation") / "-".join([*words, *(["http"] if asked.kind == "service" else [])])
+    words = asked.name.split(" at ")[0].split("/")[-1].split()
+    name = "-".join([*words, *(["http"] if asked.kind == "service" else [])])
+    return Path("build/evaluation") / re.sub(r"[^\w.-]+", "-", name)  # no colons, which other systems do not take
 
 
 def _report(asked: "Subject", done: "Evaluation") -> None:

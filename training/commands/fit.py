@@ -130,6 +130,7 @@ def fit(
     started = time.perf_counter()
     from training.calibrate import calibrate
     from training.export import export as export_checkpoint
+    from training.fit import ended
     from training.fit import fit as fit_net
     from training.fitting.folder import to_resume
 
@@ -145,8 +146,11 @@ def fit(
         if not export:
             typer.echo(f"{run.best}: validation top-1 {run.validation_top1:.2%}")
             return
-        calibrate(run.best, run.dataset)
-        exported = export_checkpoint(run.best, ModelStore(store), name, dataset=run.dataset)
+        try:
+            calibrate(run.best, run.dataset)
+            exported = export_checkpoint(run.best, ModelStore(store), name, dataset=run.dataset)
+        except KeyboardInterrupt as error:
+            raise ended(run, signal.SIGINT) from error
     origin = {"checkpoint": str(run.best), "validation top-1": f"{run.validation_top1:.2%}"}
     report_export(exported, origin, time.perf_counter() - started)
 
@@ -163,7 +167,13 @@ def _says_how_to_go_on(context: typer.Context) -> Iterator[None]:
         if not stopped.first:
             raise typer.Exit(0) from stopped
         name = signal.Signals(stopped.signum).name
-        if stopped.saved:
+        if stopped.best is not None:
+            words = [f"--{option}={context.params[option]}" for option in ("store", "name") if context.params[option]]
+            command = shlex.join(["python", "-m", "training", "export", str(stopped.best), *words])
+            typer.echo(
+                f"\n{name}: the run is finished and saved, but not exported. Do that with:\n\n  {command}\n", err=True
+            )
+        elif stopped.saved:
             options = shlex.join([*_chosen_options(context), "--resume", str(stopped.folder)])
             typer.echo(f"\n{name}: saved. Go on with:\n\n  python -m training fit {options}\n", err=True)
         else:

@@ -6,6 +6,7 @@ here makes arrays and nothing else, so that a file from anywhere runs no code.
 
 import codecs
 import io
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from training.options import DataOptions
 
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
+ENDS = ("", ".bin")  # of the python version, of the binary one
 FOLDERS = ("", "cifar-10-batches-py", "cifar-10-batches-bin")  # as they are unpacked
 SIDE_PX, CHANNELS = 32, 3
 VALUES = CHANNELS * SIDE_PX * SIDE_PX
@@ -28,14 +30,14 @@ MAX_BYTES = 2**28  # a published batch has 31 MB
 
 Part = tuple[Pixels, ClassIds]
 
+logger = logging.getLogger(__name__)
+
 
 def load(folder: Path, options: DataOptions) -> Dataset:
     """Return CIFAR-10; validation is a stratified tenth of the published training images."""
-    place = next((folder / name for name in FOLDERS if _batch_files(folder / name, TEST)), None)
-    if place is None:
-        raise InvalidData(f"{folder}: no test_batch or test_batch.bin, here or in {FOLDERS[1]} or {FOLDERS[2]}")
-    images, class_ids = _read(place, TRAIN)
-    test_images, test_ids = _read(place, TEST)
+    place, end = _find(folder)
+    images, class_ids = _read(place, TRAIN, end)
+    test_images, test_ids = _read(place, TEST, end)
     train, validation = hold_out(class_ids, VALIDATION_SHARE, where=place)
     return Dataset(
         "cifar10",
@@ -47,14 +49,24 @@ def load(folder: Path, options: DataOptions) -> Dataset:
     )
 
 
-def _batch_files(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    return [folder / (name + end) for name in names for end in ("", ".bin") if (folder / (name + end)).is_file()]
+def _find(folder: Path) -> tuple[Path, str]:
+    """Return where the batches are, and how their names end: one version, though both may be there."""
+    found = [(folder / name, end) for name in FOLDERS for end in ENDS if (folder / name / f"{TEST[0]}{end}").is_file()]
+    if not found:
+        raise InvalidData(f"{folder}: no test_batch or test_batch.bin, here or in {FOLDERS[1]} or {FOLDERS[2]}")
+    used, *others = [place / f"{TEST[0]}{end}" for place, end in found]
+    if others:
+        logger.warning("%s: CIFAR-10 is here more than once; read: %s, left out: %s", folder, used, others[0])
+    return found[0]
 
 
-def _read(folder: Path, names: tuple[str, ...]) -> Part:
-    paths = _batch_files(folder, names)
-    if not paths:
-        raise InvalidData(f"{folder}: no {names[0]} or {names[0]}.bin")
+def _read(folder: Path, names: tuple[str, ...], end: str) -> Part:
+    paths = [folder / f"{name}{end}" for name in names]
+    for path in paths:
+        if not path.is_file():
+            raise InvalidData(
+                f"{folder}: no {path.name}; CIFAR-10 has {len(TRAIN)} batches to train on and one to test"
+            )
     parts = [_read_batch(path) for path in paths]
     return np.concatenate([images for images, _ in parts]), np.concatenate([class_ids for _, class_ids in parts])
 

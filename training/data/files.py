@@ -1,4 +1,4 @@
-"""Image files that are read, or made, when they are used: a data set need not fit into memory."""
+"""Image files that are found in folders, and read, or made, when they are used: a data set need not fit into memory."""
 
 import io
 from collections.abc import Sequence
@@ -8,7 +8,25 @@ from typing import overload
 import numpy as np
 from PIL import Image
 
+from models.header import sniff
 from training.data.dataset import Pixels
+
+SUFFIXES = frozenset(  # of files that are meant to be images, whatever is in them
+    {".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjp", ".pjpeg", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"}
+    | {".tif", ".tiff"}
+)
+SNIFFED_BYTES = 16
+
+
+def is_image_file(path: Path) -> bool:
+    """Return whether a file is meant to be an image, by its suffix, or begins as one, whatever it is called."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return sniff(file.read(SNIFFED_BYTES)) is not None
+    except OSError:
+        return True  # for whoever reads it to say why not
 
 
 class StoredFiles(Sequence[bytes]):

@@ -2,6 +2,7 @@
 
     photos/cat/1.jpg …  photos/dog/1.jpg …            split here, by a hash of the file name
     photos/train/cat/1.jpg …  photos/test/cat/2.jpg …  split already; what is missing is taken out of train
+    photos/train/1.jpg …      photos/car/1.jpg …       a class that is called train
 
 Every image is decoded once before anything is learned, as a request's would be; what cannot be is named and left out.
 """
@@ -17,13 +18,12 @@ from models.errors import ModelError
 from models.preprocess import decode, open_image
 from models.spec import Geometry
 from training.data.dataset import LIMITS, Dataset, Split
-from training.data.files import StoredFiles
+from training.data.files import StoredFiles, is_image_file
 from training.data.geometry import choose
 from training.data.split import by_name
 from training.errors import InvalidData
 from training.options import DataOptions
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MIN_IMAGES = 2  # of a class: one to learn from, one to test on
 SPLITS: Mapping[str, tuple[str, ...]] = {"validation": ("validation", "val", "valid"), "test": ("test",)}
 
@@ -38,9 +38,7 @@ def load(folder: Path, options: DataOptions) -> Dataset:
     Images that cannot be decoded are logged by path, and counted; under `strict` the first one raises.
     """
     geometry = choose("folder", options)
-    places = {"train": folder / "train"} if (folder / "train").is_dir() else {"train": folder}
-    if places["train"] != folder:
-        places |= {part: folder / name for part, names in SPLITS.items() for name in names if (folder / name).is_dir()}
+    places = _places(folder)
     found = {part: _readable(_classes(place), geometry, strict=options.strict) for part, place in places.items()}
     train = found["train"]
     _check_classes(places["train"], train, found, places)
@@ -59,15 +57,42 @@ def load(folder: Path, options: DataOptions) -> Dataset:
     return Dataset(folder.resolve().name, labels, geometry, *(_split(images) for images in split.values()))
 
 
+def _places(folder: Path) -> dict[str, Path]:
+    """Return the folder of each split that there is; train is the whole one, where it is not split.
+
+    Beside classes, `train` is one too; raises `InvalidData` where it could be either.
+    """
+    train = folder / "train"
+    if not train.is_dir():
+        return {"train": folder}
+    splits = {name for names in SPLITS.values() for name in names}
+    if classes := [name for name in _subfolders(folder) if name != "train" and name not in splits]:
+        inside = _subfolders(train)
+        if inside and not any(path.is_file() and is_image_file(path) for path in train.iterdir()):
+            raise InvalidData(
+                f"{folder}: is train a split, of the classes {inside[0]!r} …, or a class, as {classes[0]!r} beside it? "
+                "Splits and classes must not lie side by side"
+            )
+        return {"train": folder}
+    found = {part: folder / name for part, names in SPLITS.items() for name in names if (folder / name).is_dir()}
+    return {"train": train} | found
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
+
+
 def _classes(folder: Path) -> Classes:
-    """Return the images of each subfolder, at any depth in it."""
-    labels = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
-    return {
-        label: sorted(
-            path for path in (folder / label).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
-        for label in labels
-    }
+    """Return the images of each subfolder, at any depth in it; say how many files are none."""
+    classes: dict[str, list[Path]] = {}
+    others: list[Path] = []
+    for label in _subfolders(folder):
+        classes[label] = []
+        for path in sorted(path for path in (folder / label).rglob("*") if path.is_file()):
+            (classes[label] if is_image_file(path) else others).append(path)
+    if others:
+        logger.warning("passed over: %d files that are no images, such as %s", len(others), others[0])
+    return classes
 
 
 def _readable(classes: Classes, geometry: Geometry, *, strict: bool) -> Classes:

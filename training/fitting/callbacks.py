@@ -72,7 +72,7 @@ class Interruption(Callback):
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self._signum = 0
+        self.signum = 0  # what it was asked by
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -94,22 +94,22 @@ class Interruption(Callback):
             return
         if self._asked(trainer):
             trainer.save_checkpoint(self._folder.last)
-            raise Interrupted(self._folder.path, self._signum)
+            raise Interrupted(self._folder.path, self.signum)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop if it was asked for while the epoch before ended; that one is saved."""
         if self._asked(trainer):
-            raise Interrupted(self._folder.path, self._signum)
+            raise Interrupted(self._folder.path, self.signum)
 
     def _asked(self, trainer: Trainer) -> bool:
         """Return whether any of the processes was asked: they stop after the same step."""
         if trainer.world_size == 1:
-            return self._signum != 0
-        asked = bool(trainer.strategy.reduce_boolean_decision(self._signum != 0, all=False))
-        self._signum = self._signum or (signal.SIGINT if asked else 0)
+            return self.signum != 0
+        asked = bool(trainer.strategy.reduce_boolean_decision(self.signum != 0, all=False))
+        self.signum = self.signum or (signal.SIGINT if asked else 0)
         return asked
 
     def _receive(self, signum: int, _frame: FrameType | None) -> None:
-        if self._signum and signum == signal.SIGINT:
+        if self.signum and signum == signal.SIGINT:
             raise Interrupted(self._folder.path, signum)
-        self._signum = signum
+        self.signum = signum

@@ -41,6 +41,8 @@ class Classifier(LightningModule):
         self.train_loss.update(loss.detach(), len(images))
         self.train_accuracy.update(logits.detach(), class_ids)
         self.log("loss", loss, prog_bar=True, on_step=True, on_epoch=False)
+        right = (logits.detach().argmax(dim=1) == class_ids).float().mean()
+        self.log("accuracy", right, prog_bar=True, logger=False, on_step=True, on_epoch=False)
         self.log("train_loss", self.train_loss, on_step=False, on_epoch=True)
         self.log("train_accuracy", self.train_accuracy, on_step=False, on_epoch=True)
         return loss

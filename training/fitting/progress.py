@@ -74,8 +74,10 @@ class ProgressBar(RichProgressBar):
         metrics: dict[str, int | str | float | dict[str, float]] = {}
         if "loss" in figures:
             metrics["loss"] = figures["loss"]
-        if "val_accuracy" in figures:  # in validation, from the end of the first epoch on
-            metrics["accuracy"] = f"{float(str(figures['val_accuracy'])):.1%}"
+        # in validation, once there was one; of the last batch before that
+        accuracy = figures.get("val_accuracy", figures.get("accuracy"))
+        if accuracy is not None:
+            metrics["accuracy"] = f"{float(str(accuracy)):.1%}"
         if self._pace is not None:
             metrics |= {"images/s": f"{self._pace.images_per_s():.0f}", "left": self._pace.left()}
         return metrics

@@ -15,12 +15,12 @@ import onnxruntime
 from onnx import TensorProto
 
 from models.golden import GOLDEN_IMAGES, Golden
-from models.spec import Geometry, ModelSpec, Normalisation, Precision, Provenance, Source
+from models.spec import Calibration, Geometry, ModelSpec, Normalisation, Precision, Provenance, Source
 from models.store import ModelStore, Rung, require_name
-from training import data, evaluate
+from training import confidence, data, evaluate
 from training.errors import ExportRefused, InvalidImport
 from training.evaluate import Answers, Floats
-from training.graphs import add_features
+from training.graphs import add_features, set_temperature
 from training.importing.adapt import adapt
 from training.importing.original import FLOATS, Original
 from training.precision.ladder import PRECISIONS, Candidate, Proof, climb
@@ -54,7 +54,8 @@ def import_(
 ) -> tuple[Exported, list[str]]:
     """Put *original* into the store as a model file; return it, and what was found on the way.
 
-    Its answers are compared on *samples*, image files; its quality is measured on the test split of *labelled*.
+    Its answers are compared on *samples*, image files. Of *labelled*, the validation split gives it a temperature, the
+    test split its quality.
     Raises `InvalidImport` for what cannot become a model file, `ExportRefused` when the answers differ; the store is
     then as it was.
     """
@@ -83,7 +84,11 @@ def import_(
         first = answers.logits[:GOLDEN_IMAGES]
         golden = Golden(tuple(samples[:GOLDEN_IMAGES]), first.argmax(axis=1), {"fp32": first})
     else:
-        test = _relabelled(labelled, wishes.labels)
+        validation, test = (_relabelled(labelled, part, wishes.labels) for part in (labelled.validation, labelled.test))
+        calibration = _calibrate(original, model, validation, wishes.geometry)
+        draft = draft.model_copy(update={"calibration": calibration})
+        why = f" ({calibration.reason})" if calibration.reason else ""
+        notes.append(f"temperature {calibration.temperature:.3f}{why}")
         answers = evaluate.answer(evaluate.of_model_file(model.SerializeToString()), test.files, wishes.geometry)
         proof = Proof(wishes.geometry, labelled.train.files, labelled.validation.files, test)
         ladder = climb(model, answers, proof, wishes.precisions)
@@ -182,13 +187,23 @@ def _require_parity(
     return answers
 
 
-def _relabelled(labelled: data.Dataset, labels: tuple[str, ...]) -> data.Split:
-    """Return the test split with the class_ids that *labels* have; raises `InvalidImport` for one that is not there."""
+def _calibrate(original: Original, model: onnx.ModelProto, validation: data.Split, geometry: Geometry) -> Calibration:
+    """Fit a temperature as `fit` and `export` do, and put it into *model*; raises `InvalidImport` for infinities."""
+    logits = evaluate.answer(evaluate.of_model_file(model.SerializeToString()), validation.files, geometry).logits
+    if not np.isfinite(logits).all():
+        raise InvalidImport(f"{original.path}: its answers to {len(logits)} validation images are not all finite")
+    calibration = confidence.calibration(logits, validation.class_ids)
+    set_temperature(model, calibration.temperature)
+    return calibration
+
+
+def _relabelled(labelled: data.Dataset, split: data.Split, labels: tuple[str, ...]) -> data.Split:
+    """Return a split with the class_ids that *labels* have; raises `InvalidImport` for one that is not there."""
     unknown = [label for label in labelled.labels if label not in labels]
     if unknown:
         raise InvalidImport(f"data set {labelled.name}: the model has no label {unknown[0]!r}")
     ids = np.array([labels.index(label) for label in labelled.labels], np.int64)
-    return data.Split(labelled.test.files, ids[labelled.test.class_ids])
+    return data.Split(split.files, ids[split.class_ids])
 
 
 def _of(dataset: str, candidate: Candidate) -> Candidate:

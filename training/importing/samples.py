@@ -14,11 +14,11 @@ from models.errors import ModelError
 from models.preprocess import preprocess
 from models.spec import Geometry
 from training import data
+from training.data.files import is_image_file
 from training.errors import InvalidImport
 
 MAX_SAMPLES = 64
 CROP_PX = 213  # half the height of scikit-learn's photographs
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
 def bundled(channels: int) -> list[bytes]:
@@ -37,7 +37,7 @@ def of_folder(folder: Path, geometry: Geometry) -> list[bytes]:
     """Return the first image files of a folder, by name; raises `InvalidImport` for none, or one that is unreadable."""
     if not folder.is_dir():
         raise InvalidImport(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:MAX_SAMPLES]
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and is_image_file(path))[:MAX_SAMPLES]
     if len(paths) < 2:
         raise InvalidImport(f"{folder}: {len(paths)} images; at least 2 samples are needed")
     files = [path.read_bytes() for path in paths]

@@ -1,6 +1,7 @@
 """training/data/cifar10.py: both published versions, and pickles that want more than arrays."""
 
 import io
+import logging
 import os
 import pickle
 from pathlib import Path
@@ -124,5 +125,33 @@ def test_a_folder_without_batches_is_refused(tmp_path: Path) -> None:
     make_cifar10(tmp_path, "binary")
     for name in NAMES[:-1]:
         (tmp_path / f"{name}.bin").unlink()
-    with pytest.raises(InvalidData, match="no data_batch_1"):
+    with pytest.raises(InvalidData, match=r"no data_batch_1\.bin"):
         data.load(f"cifar10:{tmp_path}")
+
+
+@pytest.mark.parametrize(("version", "end"), [("python", ""), ("binary", ".bin")])
+def test_a_batch_that_is_missing_is_named(version: str, end: str, tmp_path: Path) -> None:
+    """Four of five are another data set."""
+    make_cifar10(tmp_path, version)
+    (tmp_path / f"data_batch_4{end}").unlink()
+
+    with pytest.raises(InvalidData) as caught:
+        data.load(f"cifar10:{tmp_path}")
+
+    assert str(caught.value) == f"{tmp_path}: no data_batch_4{end}; CIFAR-10 has 5 batches to train on and one to test"
+
+
+@pytest.mark.parametrize("places", [("", ""), ("cifar-10-batches-py", "cifar-10-batches-bin")])
+def test_of_both_versions_one_is_read(
+    places: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The python one, no image twice, and a warning says so."""
+    for version, place in zip(("python", "binary"), places, strict=True):
+        make_cifar10(tmp_path / place, version)
+
+    with caplog.at_level(logging.WARNING):
+        dataset = data.load(f"cifar10:{tmp_path}")
+
+    assert [len(part.files) for part in (dataset.train, dataset.validation, dataset.test)] == [90, 10, 20]
+    used, left = (tmp_path / place / name for place, name in zip(places, ("test_batch", "test_batch.bin"), strict=True))
+    assert caplog.messages == [f"{tmp_path}: CIFAR-10 is here more than once; read: {used}, left out: {left}"]

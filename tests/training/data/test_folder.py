@@ -88,6 +88,74 @@ def test_a_split_that_is_missing_is_taken_out_of_train(tmp_path: Path) -> None:
     assert len(dataset.test.files) == 6
 
 
+@pytest.mark.parametrize("inside", ["", "steam"])
+def test_a_class_may_be_called_train(inside: str, tmp_path: Path) -> None:
+    """Beside other classes, with images in it."""
+    make_folder(tmp_path, {"car": 8, "ship": 8, "train": 8})
+    if inside:
+        make_folder(tmp_path / "train", {inside: 8})
+
+    dataset = data.load(f"folder:{tmp_path}")
+
+    assert dataset.labels == ("car", "ship", "train")
+    parts = (dataset.train, dataset.validation, dataset.test)
+    assert sum(len(part.files) for part in parts) == (32 if inside else 24)
+
+
+def test_what_is_a_split_and_what_a_class_is_not_guessed(tmp_path: Path) -> None:
+    """A folder with classes in it, and classes beside it."""
+    make_folder(tmp_path, {"train/cat": 8, "train/dog": 8, "test/cat": 8, "test/dog": 8, "new": 8})
+
+    with pytest.raises(InvalidData, match="is train a split, of the classes 'cat' …, or a class, as 'new' beside it"):
+        data.load(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "JPE", "pjpeg", "jpg_large", "dat", ""])
+def test_images_are_known_by_what_is_in_them(suffix: str, tmp_path: Path) -> None:
+    """Whatever they are called."""
+    make_folder(tmp_path, {"a": 8, "b": 8})
+    odd = tmp_path / "a" / ("odd" + (f".{suffix}" if suffix else ""))
+    odd.write_bytes(encode(make_image(8, 8, seed=99), "JPEG"))
+
+    dataset = data.load(f"folder:{tmp_path}")
+
+    parts = (dataset.train, dataset.validation, dataset.test)
+    assert f"a/{odd.name}" in [path for part in parts for path in paths(part, tmp_path)]
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF"])
+def test_formats_that_the_service_does_not_take_are_named(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not passed over in silence, under no name."""
+    make_folder(tmp_path, {"a": 8, "b": 8})
+    for name in (f"odd.{kind.lower()}", "none"):
+        (tmp_path / "a" / name).write_bytes(encode(make_image(8, 8), kind))
+
+    with caplog.at_level(logging.WARNING):
+        data.load(f"folder:{tmp_path}")
+
+    assert [message.split(": ")[1] for message in caplog.messages[:2]] == [
+        str(tmp_path / "a" / name) for name in ("none", f"odd.{kind.lower()}")
+    ]
+    assert all(kind in message for message in caplog.messages[:2])
+    assert caplog.messages[2] == "left out: 2 of 18 images"
+
+
+def test_files_that_are_no_images_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In one line, with the first."""
+    make_folder(tmp_path, {"a": 8, "b": 8})
+    for name in ("Thumbs.db", "notes.txt"):
+        (tmp_path / "b" / name).write_text("no image")
+
+    with caplog.at_level(logging.WARNING):
+        data.load(f"folder:{tmp_path}")
+
+    assert caplog.messages == [
+        f"passed over: 2 files that are no images, such as {tmp_path / 'b' / 'Thumbs.db'}",
+    ]
+
+
 def damaged(tmp_path: Path) -> Path:
     """A folder in which a text is called .jpg and half of an image is missing."""
     folder = make_folder(tmp_path / "photos", {"a": 10, "b": 10})

@@ -109,6 +109,19 @@ def test_a_run_that_goes_on_after_an_epoch_is_the_one_it_would_have_been(
     assert figures[0] == figures[1]
 
 
+def test_a_run_that_is_interrupted_at_its_very_end_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its last batch: there is nothing to go on with, and the signal still stops what would come after it."""
+    interrupt_after(CONFIG.epochs * BATCHES - 1, monkeypatch)
+
+    stopped = interrupted(tmp_path)
+
+    folder = RunFolder(stopped.folder)
+    assert (stopped.signum, stopped.saved, stopped.first) == (signal.SIGINT, True, True)
+    assert stopped.best == folder.best
+    assert folder.best.is_file()
+    assert folder.finished()
+
+
 def test_gradients_that_are_being_summed_are_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that accumulates stops after a whole step."""
     interrupt_after(3, monkeypatch)

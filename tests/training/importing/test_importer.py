@@ -12,7 +12,7 @@ from onnx import TensorProto, numpy_helper
 from models.store import ModelStore
 from tests.training.importing.foreign import LABELS, imagenet, make_foreign, make_wishes, without_shape
 from tests.training.test_export import spec_of
-from training import checkpoint, data, evaluate
+from training import calibrate, checkpoint, data, evaluate, graphs
 from training.errors import ExportRefused, InvalidImport
 from training.fit import Run
 from training.importing import importer, samples
@@ -224,6 +224,43 @@ def test_with_labelled_images_quality_and_precisions_are_measured(trained: Run, 
         ("fp32", "fp16", "int8"), True
     )
     assert spec_of(exported.path).features == 84
+
+
+def test_with_labelled_images_a_temperature_is_fitted(run: Run, tmp_path: Path) -> None:
+    """That which its own export gets of the same validation images."""
+    blueprint, network = checkpoint.load(run.best)
+    digits = data.load("digits")
+    path = tmp_path / "stranger.onnx"
+    with quiet():
+        example = (torch.zeros(1, 1, 28, 28),)
+        torch.onnx.export(network.net, example, path, dynamo=True, verbose=False, external_data=False)
+    own = calibrate.measure(blueprint, network, digits.validation)
+
+    exported, notes = import_(
+        read(path),
+        ModelStore(tmp_path / "store"),
+        make_wishes(
+            name="stranger",
+            labels=digits.labels,
+            geometry=blueprint.geometry,
+            normalisation=blueprint.normalisation,
+            precisions=(),
+        ),
+        samples.bundled(1),
+        digits,
+    )
+
+    calibration = spec_of(exported.path).calibration
+    assert calibration is not None
+    assert calibration.temperature == pytest.approx(own.temperature, rel=1e-3)
+    assert calibration.temperature != 1
+    assert calibration.ece_after < calibration.ece_before
+    assert graphs.temperature(onnx.load(exported.path)) == pytest.approx(calibration.temperature)
+    assert f"temperature {calibration.temperature:.3f}" in notes
+    assert exported.quality is not None
+    assert exported.quality.ece is not None
+    assert exported.quality.ece_uncalibrated is not None
+    assert exported.quality.ece < exported.quality.ece_uncalibrated
 
 
 def test_labelled_images_of_another_class_are_refused(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import torch
 from models.errors import ModelNotFound
 from models.store import ModelStore
 from tests.training.test_export import spec_of
-from training import checkpoint, data, evaluate
+from training import checkpoint, confidence, data, evaluate
+from training.checkpoint import Blueprint
 from training.evaluate import Answers
 from training.export import export, to_onnx
 from training.fit import Run
-from training.precision.ladder import Proof, climb, judge
+from training.precision.ladder import Proof, climb, judge, measured
 from training.publish import Exported
 
 
@@ -115,6 +116,79 @@ def test_a_trained_network_is_admitted_in_one_precision_and_refused_in_another(t
     assert sorted(path.name for path in exported.path.parent.glob("*.onnx")) == ["model.fp16.onnx", "model.onnx"]
     with pytest.raises(ModelNotFound, match="has no int8: top-1 falls by"):
         store.read("lenet", 1, "int8")
+
+
+def proof_of(blueprint: Blueprint) -> Proof:
+    """The digits."""
+    digits = data.load("digits")
+    return Proof(blueprint.geometry, digits.train.files, digits.validation.files, digits.test)
+
+
+def test_at_a_temperature_of_1_both_errors_are_one_number(run: Run) -> None:
+    """In every precision; two computations of it differ in the ninth digit."""
+    blueprint, network = checkpoint.load(run.best)
+    proof, model = proof_of(blueprint), to_onnx(network, blueprint.geometry)
+    predict = evaluate.of_model_file(model.SerializeToString())
+
+    ladder = climb(model, evaluate.answer(predict, proof.test.files, proof.geometry), proof)
+
+    for candidate in ladder.values():
+        assert candidate.rung.quality is not None
+        assert candidate.rung.quality.ece == candidate.rung.quality.ece_uncalibrated
+        assert candidate.uncalibrated is None
+
+
+@pytest.mark.parametrize("temperature", [0.99999, 1.00001])
+def test_a_temperature_next_to_1_is_measured_all_the_same(temperature: float) -> None:
+    """What counts is the temperature, not how near the probabilities are."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(500, 5)).astype(np.float32)
+    answers = Answers(logits, confidence.softmax(logits, temperature))
+
+    class_ids = rng.integers(0, 5, 500)
+
+    quality = measured(answers, class_ids, temperature)
+
+    assert quality.ece == confidence.ece(answers.probabilities, class_ids)
+    assert quality.ece_uncalibrated == confidence.ece(confidence.softmax(logits, 1), class_ids)
+    assert quality.ece != quality.ece_uncalibrated
+
+
+def test_a_temperature_that_the_test_split_is_worse_for_is_not_kept(run: Run, tmp_path: Path) -> None:
+    """However it was fitted: in every file it is 1 then, the spec says why, and no error is above that before."""
+    content = torch.load(run.best, weights_only=True)
+    fitted = {"temperature": 5.0, "images": 180, "ece_before": 0.2, "ece_after": 0.1}
+    content["hyper_parameters"]["calibration"] = fitted
+    torch.save(content, tmp_path / "flattened.ckpt")
+    store = ModelStore(tmp_path / "store")
+
+    exported = export(tmp_path / "flattened.ckpt", store)
+
+    for precision, rung in exported.ladder.items():
+        assert rung.quality is not None
+        assert rung.quality.ece == rung.quality.ece_uncalibrated
+        if rung.admitted:
+            file = store.read("lenet", 1, precision)
+            spec, predict = evaluate.open_model_file(file.data, precision)
+            assert spec.calibration is not None
+            assert (spec.calibration.temperature, spec.calibration.ece_after) == (1, 0.2)
+            assert spec.calibration.reason is not None
+            assert re.fullmatch(
+                r"5\.000 would raise the calibration error of 360 test images \(0\.\d{4} instead of 0\.\d{4}\)",
+                spec.calibration.reason,
+            )
+            answers = evaluate.answer(predict, file.golden.files, spec.geometry)
+            np.testing.assert_allclose(answers.probabilities, confidence.softmax(answers.logits, 1), atol=1e-6)
+
+
+def test_no_precision_is_worse_calibrated_than_before(settled: Exported, exported: Exported) -> None:
+    """Whether a temperature was fitted or not, in the manifest of either."""
+    for entry in (settled, exported):
+        for rung in entry.ladder.values():
+            assert rung.quality is not None
+            assert rung.quality.ece is not None
+            assert rung.quality.ece_uncalibrated is not None
+            assert rung.quality.ece <= rung.quality.ece_uncalibrated
 
 
 def test_each_precision_is_a_complete_model_file(settled: Exported) -> None:
