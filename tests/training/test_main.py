@@ -128,7 +128,7 @@ def test_a_store_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> No
 
 def test_ctrl_c_behind_the_last_epoch_says_what_is_left_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoint is there, and so is the command that exports it; it works."""
-    store, words = tmp_path / "a store", ("--epochs", 1, "--batch-size", 256, "--name", "digits")
+    store, words = tmp_path / "a store", ("--epochs", "1", "--batch-size", "256", "--name", "digits")
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
