@@ -45,10 +45,12 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/bin/python
 serve: $(VENV)/.serve ## serve the default model on http://127.0.0.1:3000 (PORT=…, HOST=…)
 	@if (exec 3<>/dev/tcp/$(HOST)/$(PORT)) 2>/dev/null; then \
 	  echo "port $(PORT) of $(HOST) is taken: make serve PORT=…" >&2; exit 1; fi; \
-	(ready() { exec 3<>/dev/tcp/$(HOST)/$(PORT) && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && read -r answer <&3 \
-	    && [[ $$answer == *' 200 '* ]]; }; \
-	  until ready 2>/dev/null; do kill -0 $$$$ 2>/dev/null || exit; sleep 0.2; done; \
-	  printf '\nServing. Classify a sample image with:\n\n  curl --data-binary @%s http://%s:%s/v1/classify\n\n' $(SAMPLE) $(HOST) $(PORT)) & \
+	(ask() { exec 3<>/dev/tcp/$(HOST)/$(PORT) && printf 'GET %s HTTP/1.0\r\n\r\n' "$$1" >&3 && cat <&3; }; \
+	  until [[ $$(ask /readyz 2>/dev/null) == HTTP/1.?' 200 '* ]]; do kill -0 $$$$ 2>/dev/null || exit; sleep 0.2; done; \
+	  name=$${CONVSERVE_DEFAULT_MODEL:-$$(ask /v1/models | grep -o '"name":"[^"]*"' | head -n 1 | cut -d '"' -f 4 || true)}; \
+	  image=YOUR-IMAGE.jpg; if [[ $$(ask "/v1/models/$$name") == *'"dataset":"digits"'* ]]; then image=$(SAMPLE); fi; \
+	  printf '\nServing %s. Classify an image with:\n\n  curl --data-binary @%s http://%s:%s/v1/classify\n\nCtrl-C ends it.\n\n' \
+	    "$${name:-it}" "$$image" $(HOST) $(PORT)) & \
 	exec $(BIN)/bentoml serve --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.dev lint ## lint, types and all tests
