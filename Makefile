@@ -108,7 +108,7 @@ bench-against: $(VENV)/.dev ## this tree and REF in turn (REF=<git ref>); writes
 fuzz: $(VENV)/.dev ## a million damaged requests and images; minutes; writes docs/reports/fuzz.json
 	$(BIN)/python -m tests.fuzz.run
 
-bench-overload: $(VENV)/.dev ## more load than it can take, slow and greedy clients, restarts; minutes; writes build/overload.json
+bench-overload: $(VENV)/.dev ## more load than it can take, slow and greedy clients, restarts; 25 minutes; writes build/overload.json
 	$(BIN)/python -m benchmarks.overload
 
 bench-metrics: $(VENV)/.dev ## what counting costs: with all metrics and without, in turn; writes docs/reports/metrics-cost.json

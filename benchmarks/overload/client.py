@@ -7,18 +7,26 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 ANSWER_TIMEOUT_S = 60.0
+LEFT = -1  # in place of a status: the client did not wait for the answer
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
 _CLOSES = re.compile(rb"(?i)\r\nconnection: close")
 _RETRY = re.compile(rb"(?i)\r\nretry-after: (\d+)")
 
 
+class Request(NamedTuple):
+    """Bytes to send; a client with little patience hangs up when nothing has come after so long."""
+
+    data: bytes
+    leaves_after_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. *status* 0: the connection failed, or nothing came in time."""
+    """What came back. *status* 0: the connection failed, or nothing came in time; `LEFT`: it was not waited for."""
 
     status: int
     body: bytes = b""
@@ -26,11 +34,11 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """The stable code of an error, what there is of it."""
-        if self.status == 0:
-            return "connection"
+        """The stable code of an error, what there is of it; of a deadline also whether it passed at the device."""
+        if self.status in (0, LEFT):
+            return "left" if self.status else "connection"
         try:
-            return str(json.loads(self.body)["code"])
+            return str(json.loads(self.body)["code"]) + (" at the device" if b"at the device" in self.body else "")
         except (ValueError, KeyError, TypeError):
             return f"status_{self.status}"
 
@@ -68,6 +76,13 @@ class _Connection(asyncio.Protocol):
         status, retry = _STATUS.match(head), _RETRY.search(head)
         self._resolve(Answer(int(status[1]) if status else 0, body, int(retry[1]) if retry else None))
 
+    def leave(self) -> None:
+        """Hang up; a complete answer that came before counts."""
+        if self.answer is not None and not self.answer.done():
+            self.usable = False
+            self._resolve(Answer(LEFT))
+            self.transport.close()
+
     def _resolve(self, answer: Answer) -> None:
         if self.answer is not None and not self.answer.done():
             self.answer.set_result(answer)
@@ -82,15 +97,19 @@ class Client:
     opened: int = 0
     _idle: list[_Connection] = field(default_factory=list)
 
-    async def send(self, request: bytes) -> Answer:
+    async def send(self, request: Request) -> Answer:
         """Send a request on an idle connection, or on a new one, and return what comes."""
         try:
             connection = await self._take()
         except OSError:
             return Answer(0)
-        connection.answer = asyncio.get_running_loop().create_future()
-        connection.transport.write(request)
-        timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, connection.transport.abort)
+        loop = asyncio.get_running_loop()
+        connection.answer = loop.create_future()
+        connection.transport.write(request.data)
+        if request.leaves_after_s is None:
+            timer = loop.call_later(ANSWER_TIMEOUT_S, connection.transport.abort)
+        else:
+            timer = loop.call_later(request.leaves_after_s, connection.leave)
         answer = await connection.answer
         timer.cancel()
         if connection.usable:
@@ -115,12 +134,12 @@ class Client:
         return connection
 
 
-def post(body: bytes, target: str = "/v1/classify", *headers: str) -> bytes:
+def post(body: bytes, target: str = "/v1/classify", *headers: str, leaves_after_s: float | None = None) -> Request:
     """Return a POST with its length."""
     lines = [f"POST {target} HTTP/1.1", "Host: bench", f"Content-Length: {len(body)}", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
+    return Request("\r\n".join(lines).encode() + body, leaves_after_s)
 
 
-def get(target: str) -> bytes:
+def get(target: str) -> Request:
     """Return a GET."""
-    return f"GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+    return Request(f"GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())

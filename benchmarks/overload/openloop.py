@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.overload.client import Answer, Client
+from benchmarks.overload.client import LEFT, Answer, Client, Request
 
-Send = Callable[[bytes], Coroutine[Any, Any, Answer]]
-Check = Callable[[int, Answer], bool]  # number of the request, its answer → whether it is the right one
+Send = Callable[[Request], Coroutine[Any, Any, Answer]]
+Check = Callable[[int, Answer], bool]  # number of the request, its answer → whether that is right
 
 
 @dataclass(slots=True)
@@ -49,7 +49,8 @@ class Step:
         return whole
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures of the step."""
+        """Return the figures of the step; who left is neither a success nor a failure."""
+        stayed = [one for one in self.records if one.status != LEFT]
         good = [one for one in self.records if one.status == 200 and one.right]
         refused = [one for one in self.records if one.status in (429, 503)]
         in_time = [one for one in good if one.at_s + one.took_s <= self.seconds]
@@ -57,9 +58,10 @@ class Step:
             "offered_per_s": round(len(self.records) / self.seconds, 1),
             "requests": len(self.records),
             "good_per_s": round(len(in_time) / self.seconds, 1),
-            "success": round(len(good) / max(1, len(self.records)), 6),
+            "left": len(self.records) - len(stayed),
+            "success": round(len(good) / max(1, len(stayed)), 6),
             "wrong": sum(one.status == 200 and not one.right for one in self.records),
-            "codes": dict(Counter(one.code for one in self.records if one.status != 200)),
+            "codes": dict(Counter(one.code for one in stayed if one.status != 200)),
             "good_ms": percentiles([one.took_s for one in good]),
             "refused_ms": percentiles([one.took_s for one in refused]),
             "generator_late_ms": round(self.late_s * 1e3, 2),
@@ -75,7 +77,7 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
 
 
 async def run(
-    send: Sequence[Send], requests: Sequence[bytes], check: Check, *, rate: float, seconds: float, seed: int = 0
+    send: Sequence[Send], requests: Sequence[Request], check: Check, *, rate: float, seconds: float, seed: int = 0
 ) -> Step:
     """Offer *rate* requests a second for so long, as a Poisson process; senders take turns, and so do *requests*."""
     step, chance, tasks = Step(rate, seconds), random.Random(seed), set()  # noqa: S311 (a schedule, no secret)
@@ -85,8 +87,7 @@ async def run(
         answer = await send[number % len(send)](requests[number % len(requests)])
         took_s = perf_counter() - began - at_s
         code = "" if answer.status == 200 else answer.code
-        right = answer.status == 200 and check(number, answer)
-        step.records.append(Record(at_s, took_s, answer.status, code, right))
+        step.records.append(Record(at_s, took_s, answer.status, code, check(number, answer)))
 
     while (at_s := at_s + chance.expovariate(rate)) < seconds:
         ahead_s = at_s - (perf_counter() - began)
@@ -104,7 +105,7 @@ async def run(
     return step
 
 
-async def closed(clients: Sequence[Client], requests: Sequence[bytes], *, connections: int, seconds: float) -> float:
+async def closed(clients: Sequence[Client], requests: Sequence[Request], *, connections: int, seconds: float) -> float:
     """Return the answers a second of so many connections that each wait for their answer: a first guess of the peak."""
     answered, ends_at = 0, perf_counter() + seconds
 

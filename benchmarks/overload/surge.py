@@ -1,5 +1,9 @@
 """More than the peak: goodput, what the admitted wait, what a refusal costs, how soon it is over.
 
+A tenth of the clients hang up before they are answered, and a tenth says that time is short, at any load, the peak's
+too: what is good is good answers to those who stay. Nothing may be run for those who left while it waited, or whose
+time was over by then; that is the difference between what was run and what is known to have been begun for somebody.
+
 The machine's pace changes from minute to minute, so the peak is measured again before and after each surge: a ratio is
 to the mean of the two, and the median of the rounds' is given. Times are of all rounds together.
 """
@@ -18,9 +22,14 @@ from benchmarks.overload.openloop import Step, percentiles
 from benchmarks.overload.site import Target
 
 _SEARCH = (0.85, 0.95, 1.05, 1.2, 1.4)  # of the closed-loop guess: open-loop steps among which the peak is
+_CLIENTS = 64  # addresses: nobody has more than his share, and all together have too much
 _RECOVERY_S = 6.0
+_SETTLES_S = 3.0  # counters follow an answer
 _WINDOW_S = 2.0  # that a p99 is taken over
 _STRIDE_S = 0.25
+_STAGES = ("read", "decode", "queue", "inference")
+_ANSWERED = 'classifier_http_requests_total{code="200",method="POST",route="/v1/classify"}'
+_PROBE = "127.0.0.250"
 _LOADS = (0.5, 0.9)  # of the peak: what is normal, and what is nearly too much
 
 
@@ -29,7 +38,7 @@ class _Bench:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.clients = target.clients()
+        self.clients = target.clients(_CLIENTS)
         self._send = [client.send for client in self.clients]
         self._seed = 0
 
@@ -38,7 +47,7 @@ class _Bench:
         self._seed += 1
         target = self.target
         return await openloop.run(
-            self._send, target.requests(), target.is_right, rate=rate, seconds=seconds, seed=self._seed
+            self._send, target.mixed_manners(), target.is_right, rate=rate, seconds=seconds, seed=self._seed
         )
 
     async def peak(self, rates: Sequence[float], seconds: float) -> tuple[float, float]:
@@ -86,21 +95,28 @@ async def _surge(bench: _Bench, factor: float, peak: float, seconds: float, norm
     """Offer so many times the peak, then half of it, and wait until that takes no longer than *normal_ms*."""
     before = bench.target.metrics()
     step = await bench.offer(factor * peak, seconds)
-    recovery_s = await _recovery(bench, 0.5 * peak, 1.1 * normal_ms)
-    in_vain = _run_in_vain(before, bench.target.metrics())
-    return {"step": step, "recovery_s": recovery_s, "run_in_vain": in_vain}
+    watching = asyncio.create_task(_served_again(bench.target))
+    after = await bench.offer(0.5 * peak, _RECOVERY_S)
+    served_again_s = await watching
+    return {
+        "step": step,
+        "served_again_s": served_again_s,
+        "recovery_s": _recovery_s(after, served_again_s, 1.1 * normal_ms),
+        "truth": await _truth(bench.target, before, Step.joined([step, after])),
+    }
 
 
 def _summary(surges: list[dict[str, Any]], nearly: dict[str, float] | None) -> dict[str, Any]:
-    """Return the figures of the surges of all rounds; the worst recovery, the sum of what was run in vain."""
+    """Return the figures of the surges of all rounds; the worst recovery, the sums of what was run and left."""
     summary = _together([surge["step"] for surge in surges])
     goodputs = [round(surge["goodput"], 3) for surge in surges]
-    recoveries = [surge["recovery_s"] for surge in surges]
     summary["goodput"], summary["goodputs"] = median(goodputs), goodputs
     summary["good_p99_ratio"] = _ratio(summary["good_ms"], nearly)
-    summary["recovery_s"], summary["recoveries_s"] = None if None in recoveries else max(recoveries), recoveries
-    summary["run_in_vain"] = sum(surge["run_in_vain"] for surge in surges)
-    return summary
+    for name in ("recovery_s", "served_again_s"):
+        times = [surge[name] for surge in surges]
+        summary[name], summary[f"all_{name}"] = None if None in times else max(times), times
+    truths = [surge["truth"] for surge in surges]
+    return summary | {name: sum(truth[name] for truth in truths) for name in truths[0]}
 
 
 def _together(steps: list[Step]) -> dict[str, Any]:
@@ -113,14 +129,11 @@ def _good(step: Step) -> float:
     return good
 
 
-async def _recovery(bench: _Bench, rate: float, p99_ms: float) -> float | None:
-    """Return after how long at a lower rate nothing is queued and a window's p99 is at most so long."""
-    watching = asyncio.create_task(_watch_queue(bench.target))
-    step = await bench.offer(rate, _RECOVERY_S)
-    empty_after_s = await watching
+def _recovery_s(after: Step, served_again_s: float | None, p99_ms: float) -> float | None:
+    """Return after how long nothing was queued and a window's p99 is at most so long."""
     for start in np.arange(0.0, _RECOVERY_S - _WINDOW_S, _STRIDE_S):
-        if _p99_ms(step, float(start)) <= p99_ms:
-            return round(max(float(start), empty_after_s), 2)
+        if served_again_s is not None and _p99_ms(after, float(start)) <= p99_ms:
+            return round(max(float(start), served_again_s), 2)
     return None
 
 
@@ -135,27 +148,57 @@ def _p99_ms(step: Step, start: float) -> float:
     return window["p99"] if window else 0.0
 
 
-async def _watch_queue(target: Target) -> float:
-    """Return when nothing was queued any more."""
-    began, probe = perf_counter(), Client(target.port, "127.0.0.250")
-    while perf_counter() - began < _RECOVERY_S:
-        text = (await probe.send(get("/metrics"))).body.decode()
-        lines = [line for line in text.splitlines() if line.startswith("classifier_queue_depth")]
-        if not sum(float(line.split()[-1]) for line in lines):
-            break
+async def _watch_queue(target: Target) -> None:
+    """Wait until nothing is queued any more."""
+    probe, ends_at = Client(target.port, _PROBE), perf_counter() + _RECOVERY_S
+    while await _queued(probe) and perf_counter() < ends_at:  # noqa: ASYNC110 (it is another process that goes on)
         await asyncio.sleep(0.1)
     probe.close()
-    return perf_counter() - began
 
 
-def _run_in_vain(before: dict[str, float], after: dict[str, float]) -> float:
-    """Images that were run and answered nobody: those whose time was over, or whose client left, at the device."""
+async def _served_again(target: Target) -> float | None:
+    """Return after how long the queue was empty once and then a newcomer was answered rightly, None if not in time."""
+    began, probe, number = perf_counter(), Client(target.port, _PROBE), 0
+    empty, served = False, False
+    while not served and perf_counter() - began < _RECOVERY_S:
+        empty = empty or not await _queued(probe)
+        served = empty and target.is_right(number, await probe.send(target.requests()[number]))
+        if not served:
+            await asyncio.sleep(0.05)
+    probe.close()
+    return round(perf_counter() - began, 2) if served else None
 
-    def rose(start: str) -> float:
-        return sum(after[name] - before.get(name, 0.0) for name in after if name.startswith(start))
 
-    answered = rose('classifier_http_requests_total{code="200",method="POST",route="/v1/classify"}')
-    return rose("classifier_images_total") - answered - rose('classifier_cancelled_total{stage="inference"}')
+async def _queued(probe: Client) -> float:
+    text = (await probe.send(get("/metrics"))).body.decode()
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("classifier_queue_depth"))
+
+
+async def _truth(target: Target, before: dict[str, float], step: Step) -> dict[str, int]:
+    """Return what became of those who did not stay, as the server counts it, and how many images were run in vain.
+
+    Begun in time are those that were answered, those whose client left while they ran (who leaves the queue is counted
+    apart, and is never run), and those whose time passed at the device, of which their clients were told.
+    """
+    at_device = sum(one.code == "deadline at the device" for one in step.records)
+    ends_at = perf_counter() + _SETTLES_S
+    while True:
+        after = target.metrics()
+        rose = {name: int(value - before.get(name, 0.0)) for name, value in after.items()}
+        left = {stage: rose[f'classifier_cancelled_total{{stage="{stage}"}}'] for stage in _STAGES}
+        answered = rose[_ANSWERED]
+        run = sum(rose[name] for name in rose if name.startswith("classifier_images_total"))
+        in_vain = run - answered - left["inference"] - at_device
+        if in_vain == 0 or perf_counter() > ends_at:
+            break
+        await asyncio.sleep(0.1)
+    return {
+        "run": run,
+        "run_in_vain": in_vain,
+        **{f"left_in_{stage}": count for stage, count in left.items()},
+        "time_over_in_queue": sum(one.code == "deadline" for one in step.records),
+        "time_over_at_device": at_device,
+    }
 
 
 def _ratio(one: dict[str, float] | None, other: dict[str, float] | None) -> float | None:
