@@ -1,7 +1,8 @@
 """A pytest plugin that writes what `make VERB` has shown: `-p tests.reporting --report docs/reports/VERB`.
 
 It lists the tests that are marked `slow` and those that recorded figures (`record_property`), with their durations, and
-counts the rest; beside them stand the commit, the machine and the libraries. Two files: `.json`, and `.md` from it.
+counts the rest; beside them stand the commit, the machine and the libraries. A property `MUST_SHOW` is a sentence that
+its test shows: the report begins with these and whether they passed. Two files: `.json`, and `.md` from it.
 """
 
 import json
@@ -18,7 +19,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("bentoml", "lightning", "onnx", "onnxruntime", "torch")
-KEPT = ("slow", "figures")
+KEPT = ("slow", "figures", "must_show")
+MUST_SHOW = "must show"
+VERDICTS = {"passed": "pass", "failed": "FAIL", "skipped": "not run"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +41,7 @@ class Report:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._began = time.time()
+        self._commit = _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")  # of what is tested
         self._tests: dict[str, dict[str, Any]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -48,17 +52,22 @@ class Report:
         test["seconds"] = round(test["seconds"] + report.duration, 1)
         if report.outcome != "passed":
             test["outcome"] = report.outcome
-        test["figures"] |= dict(report.user_properties)
+        test["figures"] |= {name: value for name, value in report.user_properties if name != MUST_SHOW}
+        test["must_show"] = [value for name, value in report.user_properties if name == MUST_SHOW]
 
     def pytest_sessionfinish(self) -> None:
         """Write both files."""
         content = {
-            "commit": _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"),
+            "commit": self._commit,
+            "dirty": self._commit.endswith("-dirty"),
             "finished": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             "minutes": round((time.time() - self._began) / 60, 1),
             "machine": {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0)), "system": platform.system()},
             "libraries": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
             "outcomes": dict(Counter(test["outcome"] for test in self._tests.values())),
+            "must_show": {
+                line: VERDICTS[test["outcome"]] for test in self._tests.values() for line in test.get("must_show", ())
+            },
             "tests": {
                 name: test
                 for name, test in sorted(self._tests.items())
@@ -81,6 +90,8 @@ def markdown(content: dict[str, Any], verb: str) -> str:
         f"Commit `{content['commit']}`, {content['finished']}; {content['minutes']} min on {machine['cores']} cores",
         f"of {machine['cpu']}; {libraries}.",
         "",
+        *(f"- {verdict}: {line}" for line, verdict in content["must_show"].items()),
+        *([""] if content["must_show"] else []),
         f"{outcomes}. The table has the tests that take minutes, and those that measure something.",
         "",
         "| test | outcome | seconds | figures |",

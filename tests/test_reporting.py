@@ -16,10 +16,12 @@ def test_quick():
 @pytest.mark.slow
 def test_slow(record_property):
     """Two."""
+    record_property("must show", "digits are told")
     record_property("top-1", "98.61%")
 
-def test_wrong():
+def test_wrong(record_property):
     """Three."""
+    record_property("must show", "letters are told")
     assert False
 '''
 
@@ -46,7 +48,10 @@ def test_a_report_has_slow_tests_figures_and_failures(tmp_path: Path) -> None:
         "test_slow": "passed",
         "test_wrong": "failed",
     }
+    assert content["must_show"] == {"digits are told": "pass", "letters are told": "FAIL"}
+    assert content["dirty"] == content["commit"].endswith("-dirty")
     text = (tmp_path / "out" / "full.md").read_text()
     assert "1 failed, 2 passed" in text
     assert "top-1 98.61%" in text
+    assert "- FAIL: letters are told" in text
     assert "test_quick" not in text

@@ -13,6 +13,7 @@ import pytest
 from tests.deploy.containers import Container, engine, image, running, tool
 from tests.deploy.prometheus import scraping
 from tests.e2e.server import ROOT
+from tests.reporting import MUST_SHOW
 
 pytestmark = pytest.mark.slow
 SAMPLE = (ROOT / "docs" / "samples" / "7.png").read_bytes()
@@ -29,8 +30,11 @@ def classify(container: Container) -> str:
     return label
 
 
-def test_the_image_serves_locked_down() -> None:
+def test_the_image_serves_locked_down(record_property: Record) -> None:
     """Ready, classifies, healthy, not root, nothing writable but /tmp, and exit status 0 on SIGTERM."""
+    record_property(
+        MUST_SHOW, "the image of deploy/Dockerfile, locked down and read-only, classifies, and ends on SIGTERM"
+    )
     with running(image(), "--env=CONVSERVE_DRAIN_DELAY_S=0") as container:
         container.wait_ready()
 
@@ -49,6 +53,7 @@ def test_the_image_serves_locked_down() -> None:
 
 def test_the_image_is_ready_soon(record_property: Record) -> None:
     """From the engine's command to `/readyz`, several times."""
+    record_property(MUST_SHOW, "it is ready in under 5 s")
     seconds = []
     for _ in range(STARTS):
         with running(image()) as container:
@@ -89,8 +94,9 @@ def test_the_image_serves_as_kserve_starts_it() -> None:
         assert httpx2.get(f"{container.url}/v2/models/digits/ready").json() == {"name": "digits", "ready": True}
 
 
-def test_prometheus_scrapes_the_container(tmp_path: Path) -> None:
+def test_prometheus_scrapes_the_container(tmp_path: Path, record_property: Record) -> None:
     """What was classified is counted there."""
+    record_property(MUST_SHOW, "it is scraped by Prometheus")
     with running(image()) as container, scraping(tmp_path, container.port) as prometheus:
         container.wait_ready()
         classify(container)
@@ -103,6 +109,7 @@ def test_prometheus_scrapes_the_container(tmp_path: Path) -> None:
 
 def test_the_image_is_small(record_property: Record) -> None:
     """What lies above the base image, unpacked."""
+    record_property(MUST_SHOW, "its layers above the base are under 300 MB")
     base = int(tool("image", "inspect", "--format={{.Size}}", "python:3.11-slim"))
     ours = int(tool("image", "inspect", "--format={{.Size}}", image()))
     record_property("MB above the base", round((ours - base) / 1e6))
@@ -112,6 +119,7 @@ def test_the_image_is_small(record_property: Record) -> None:
 
 def test_the_image_of_the_bento_serves_locked_down(record_property: Record) -> None:
     """BentoML's own image of the same service: ready, classifies, not root, and gone when told."""
+    record_property(MUST_SHOW, "BentoML's image of the same Bento is ready and classifies")
     engine()
     named = os.environ.get("BENTO_IMAGE")
     if named is None:
