@@ -38,7 +38,7 @@ class Target:
 
     def clients(self, count: int = 8, first: int = 10) -> list[Client]:
         """Several clients, each with an address of its own."""
-        return [Client(self.port, f"127.0.0.{first + n}") for n in range(count)]
+        return [Client(self.port, f"127.0.{n // 250}.{n % 250 + 1}") for n in range(first, first + count)]
 
     @property
     def path(self) -> str:
@@ -54,9 +54,9 @@ class Target:
         chance = random.Random(0)  # noqa: S311 (no secret)
         requests = []
         for image in self.images * 10:
-            manner, limit_s = chance.randrange(10), chance.uniform(0.005, 0.4)
-            headers = [f"X-Request-Timeout-Ms: {50 + 1_000 * limit_s:.0f}"] if manner == 1 else []
-            requests.append(post(image, self.path, *headers, leaves_after_s=None if manner else limit_s))
+            manner, leaves_after_s = chance.randrange(10), chance.uniform(0.005, 0.1)
+            headers = [f"X-Request-Timeout-Ms: {chance.randrange(50, 450)}"] if manner == 1 else []
+            requests.append(post(image, self.path, *headers, leaves_after_s=None if manner else leaves_after_s))
         return requests
 
     def is_right(self, number: int, answer: Answer) -> bool:

@@ -22,7 +22,7 @@ from benchmarks.overload.openloop import Step, percentiles
 from benchmarks.overload.site import Target
 
 _SEARCH = (0.85, 0.95, 1.05, 1.2, 1.4)  # of the closed-loop guess: open-loop steps among which the peak is
-_CLIENTS = 64  # addresses: nobody has more than his share, and all together have too much
+_CLIENTS = 250  # addresses: nobody has more than his share, and all together have too much
 _RECOVERY_S = 6.0
 _SETTLES_S = 3.0  # counters follow an answer
 _WINDOW_S = 2.0  # that a p99 is taken over
@@ -38,7 +38,7 @@ class _Bench:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.clients = target.clients(_CLIENTS)
+        self.clients = target.clients(_CLIENTS, first=250)
         self._send = [client.send for client in self.clients]
         self._seed = 0
 

@@ -64,9 +64,23 @@ class Site:
     ) -> Iterator[None]:
         """Hold a case to the contract; the counters are given by reason or stage."""
         self.require_right_answer()
-        before, rss, logged = self.metrics(), self.rss_bytes(), self.server.log.stat().st_size
-        yield
-        self.require_right_answer()
+        before, logged = self.metrics(), self.server.log.stat().st_size
+        with bounded_memory(self.worker, grows_bytes):
+            yield
+            self.require_right_answer()
+            self._require_as_before(before, rejected, cancelled, internal)
+        with self.server.log.open() as log:
+            log.seek(logged)
+            written = log.read()
+        assert traceback or not re.search(r'Traceback|"exception"', written), written[:5_000]
+
+    def _require_as_before(
+        self,
+        before: dict[str, float],
+        rejected: dict[str, int] | None,
+        cancelled: dict[str, int] | None,
+        internal: dict[str, int] | None,
+    ) -> None:
         assert self.client.get("/livez").status_code == 200
         expected = {
             f'{family}{{{label}="{value}"}}': count
@@ -79,11 +93,6 @@ class Site:
         }
         settled(lambda: self._rose(before), expected)
         settled(lambda: self._busy(self.metrics()), {})
-        with self.server.log.open() as log:
-            log.seek(logged)
-            written = log.read()
-        assert traceback or not re.search(r'Traceback|"exception"', written), written[:5_000]
-        assert self.rss_bytes() - rss <= grows_bytes
 
     def _rose(self, before: dict[str, float]) -> dict[str, float]:
         now = self.metrics()
@@ -109,9 +118,24 @@ def samples(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^([^#\s].*) (\S+)$", text, re.MULTILINE)}
 
 
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used: what a case costs, however busy the machine is."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def rss_bytes(pid: int) -> int:
     """Resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def bounded_memory(pid: int, grows_bytes: int) -> Iterator[None]:
+    """Fail when the resident memory of a process has grown by more when the block ends."""
+    before = rss_bytes(pid)
+    yield
+    grown = rss_bytes(pid) - before
+    assert grown <= grows_bytes, f"{grown / MIB:.1f} MiB more, the bound is {grows_bytes / MIB:g}"
 
 
 def make_store(folder: Path) -> Path:

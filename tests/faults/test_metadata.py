@@ -94,23 +94,41 @@ def test_f35_of_animations_the_first_frame_counts(shared: Site, file_format: str
         assert answer.json()["predictions"][0]["class_id"] == CLASS_ID
 
 
+def as_ycck(grey: Image.Image) -> bytes:
+    """As Photoshop writes CMYK: luminance and chrominance of the inverse, and a marker that says so.
+
+    Pillow writes planes as they are, but inverted; the last byte of Adobe's marker tells a decoder to transform them.
+    """
+    middle = Image.new("L", grey.size, 127)
+    data = encode(
+        Image.merge("CMYK", (grey, middle, middle, Image.new("L", grey.size, 0))), "JPEG", quality=95, subsampling=0
+    )
+    marker = data.index(b"Adobe") + 11
+    assert data[marker] == 0
+    return data[:marker] + b"\2" + data[marker + 1 :]
+
+
 def in_mode(mode: str) -> bytes:
     """The digit in each mode that an allowed format carries."""
     grey = digit()
     if mode == "I;16":
         return encode(Image.fromarray(np.asarray(grey).astype(np.uint16) * 257))
     if mode == "P+tRNS":
-        return encode(grey.convert("P"), transparency=255)
-    if mode in ("CMYK", "YCCK"):
+        palette = grey.convert("P")  # whose first colour would be white, if it could be seen
+        palette.putpalette(bytes([255] * 3) + b"".join(bytes([level] * 3) for level in range(1, 256)))
+        return encode(palette, transparency=0)
+    if mode == "CMYK":
         return encode(grey.convert("RGB").convert("CMYK"), "JPEG", quality=95)
+    if mode == "YCCK":
+        return as_ycck(grey)
     if mode in ("LA", "RGBA"):
-        clear = grey.convert(mode)
+        clear = grey.point(lambda value: value or 255).convert(mode)  # what cannot be seen is white
         clear.putalpha(grey.point(lambda value: 255 if value else 0))  # the model's background is black
         return encode(clear)
     return encode(grey.convert(mode))
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "P+tRNS", "RGB", "RGBA", "CMYK", "YCCK", "I;16"])
 def test_f36_every_mode(shared: Site, mode: str) -> None:
     """The same class in each."""
     with shared.fault():
