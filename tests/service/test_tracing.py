@@ -1,9 +1,12 @@
 """service/tracing.py: the spans that a collector gets, over HTTP, in its own encoding."""
 
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -13,6 +16,7 @@ from tests.asgi import request
 from tests.factories import shipped_digit
 from tests.service.conftest import StartWorker
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -88,3 +92,31 @@ async def test_what_is_not_sampled_is_not_sent(start_worker: StartWorker, collec
     assert name == "GET _other"
     assert span.trace_id.hex() != TRACE
     assert not span.parent_span_id
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://127.0.0.1:9/v1/traces"])
+def test_without_tracing_its_libraries_are_not_loaded(tmp_path: Path, endpoint: str | None) -> None:
+    """Not by the service with BentoML, nor by a worker that has answered; with it, of course they are."""
+    code = f"""if True:
+        import asyncio, sys
+        import service.service
+        from service.settings import Settings
+        from service.worker import Worker
+        from tests.asgi import request
+        from tests.factories import shipped_digit
+
+        async def main():
+            folders = dict(metrics_dir={str(tmp_path / "metrics")!r}, state_dir={str(tmp_path / "state")!r})
+            worker = Worker(Settings(**folders, provider="cpu", traces_endpoint={endpoint!r}, traces_share=0))
+            await worker.start()
+            await worker._loading
+            answer = await request(worker.guard, "POST", "/v1/classify", shipped_digit(7)[0])
+            await worker.stop()
+            return answer.status
+
+        print(asyncio.run(main()), any(name.partition(".")[0] == "opentelemetry" for name in sys.modules))
+    """
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["200", str(endpoint is not None)]

@@ -19,9 +19,10 @@ def worker() -> Worker:
     return Worker(Settings())
 
 
-async def test_a_page_may_load_from_here_alone(worker: Worker) -> None:
+@pytest.mark.parametrize("page", ["/ui", "/docs"])
+async def test_a_page_may_load_from_here_alone(worker: Worker, page: str) -> None:
     """By its content security policy."""
-    answer = await request(worker.guard, "GET", "/docs")
+    answer = await request(worker.guard, "GET", page)
 
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'"
