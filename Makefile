@@ -25,7 +25,7 @@ SAMPLE := docs/samples/7.png
 export BENTOML_DO_NOT_TRACK := True
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help serve test test-full every-net full-size lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision bench-metrics memory screenshot build container image containers compose dashboards rules sbom lock clean
+.PHONY: help serve test test-full every-net full-size rollout openapi lint format fuzz train evaluate compare verify bench bench-photographs bench-against bench-overload bench-precision bench-metrics memory screenshot build container image containers compose dashboards rules sbom lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,13 @@ every-net: $(VENV)/.dev ## each network trained on the digits, exported and serv
 
 full-size: $(VENV)/.dev ## AlexNet and VGG16 as in their papers, to an answer over HTTP; half an hour; docs/reports/full-size.md
 	$(BIN)/python -m pytest -m slow -p tests.reporting --report docs/reports/full-size tests/e2e/test_full_size.py
+
+rollout: $(VENV)/.dev ## versions changed and refused under load, three networks at once; minutes; writes docs/reports/rollout.md
+	$(BIN)/python -m pytest -m '' -p tests.reporting --report docs/reports/rollout tests/e2e/test_rollout.py \
+	  tests/e2e/test_bad_versions.py tests/e2e/test_trials.py tests/e2e/test_models.py
+
+openapi: $(VENV)/.dev ## a thousand examples of each operation by schemathesis; minutes; writes docs/reports/openapi.md
+	$(BIN)/python -m pytest -m slow -p tests.reporting --report docs/reports/openapi tests/e2e/test_openapi.py
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check

@@ -1,6 +1,6 @@
 """The whole examination, in the order in which one would mend things."""
 
-from service.doctor import machine, models
+from service.doctor import machine, models, trial
 from service.doctor.finding import Finding
 from service.settings import Settings, faults
 
@@ -13,7 +13,10 @@ def examine() -> list[Finding]:
     ]
     settings = Settings.model_construct() if found else Settings()
     found += machine.packages()
-    found += machine.gpu(settings)
+    without_gpu = list(machine.gpu(settings))
+    if not without_gpu and settings.provider not in {"auto", "cpu"}:
+        without_gpu = list(trial.on_provider(settings))
+    found += without_gpu
     found += machine.access(settings)
     found += machine.folders(settings)
     found += models.models(settings)

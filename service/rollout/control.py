@@ -12,6 +12,7 @@ from time import monotonic
 
 from models.errors import ModelError, ModelNotFound
 from models.store import ModelStore
+from service import memory
 from service.catalog import Canary, Catalog, Lineup, ServedModel, VersionState
 from service.errors import LoadFailed, NotApplied, NotReady, UnknownModel, quoted
 from service.lifecycle import Choice, Loaded
@@ -55,6 +56,7 @@ class Control:
 
     async def start(self, say: Callable[[str], None]) -> None:
         """Load everything that is to be served; raises the `ModelError` that prevents it. *say* hears of progress."""
+        memory.keep_little()  # or weights that were freed would stay with this process
         self._folder = await asyncio.to_thread(first.state_folder, self._settings)
         self.file = DeploymentFile(self._folder)
         self.peers = Peers(self._folder)

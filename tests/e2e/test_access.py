@@ -1,6 +1,7 @@
 """Keys, rates, origins, a prefix, TLS and the metrics' own port on real servers."""
 
 import hashlib
+import json
 import ssl
 import subprocess
 import time
@@ -55,6 +56,51 @@ def test_keys_and_roles(server: Server) -> None:
     with server.client() as client:
         assert client.get("/v1/models").status_code == 401
         assert {client.get(path).status_code for path in ("/livez", "/readyz")} == {200}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/models/lenet/promote", {"version": 1}),
+        ("/v1/models/lenet/load", {}),
+        ("/v1/models/lenet/unload", {}),
+        ("/v1/models/lenet/rollback", {}),
+        ("/v2/repository/models/lenet/load", {}),
+        ("/v2/repository/models/lenet/unload", {}),
+    ],
+)
+def test_only_admins_change_what_is_served(server: Server, path: str, body: dict[str, int]) -> None:
+    """A classify key is refused with 403, on both workers; the admin's is let in; each leaves its line of audit."""
+    with server.client() as client:
+        refused = client.post(path, json=body, headers={"X-API-Key": "ann"})
+        assert classify(server, {"X-API-Key": "ann"}).status_code == 200  # it is still served
+        done = client.post(path, json=body, headers={"X-API-Key": "root"})
+        if path.endswith("unload"):
+            assert client.post("/v1/models/lenet/load", headers={"X-API-Key": "root"}).status_code == 200
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert "key ann has the role classify; this needs admin" in refused.json()["error"]
+    no_previous = path.endswith("rollback")  # nothing was promoted: the request got in, and cannot be done
+    assert (done.status_code, done.json().get("code")) == ((409, "conflict") if no_previous else (200, None))
+    for answer in (refused, done):
+        (line,) = wait_for_audit(server, answer.headers["x-request-id"])
+        assert line.startswith(f"POST {path}: {answer.status_code}, key ")
+    assert ", key root, client 127.0.0.1, " in line
+
+
+def wait_for_audit(server: Server, request_id: str) -> list[str]:
+    """The lines that a request left in the audit log, once a thread has written one."""
+    deadline = time.monotonic() + 20
+    while True:
+        entries = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+        found = [
+            entry["message"]
+            for entry in entries
+            if entry["logger"] == "convserve.audit" and entry["message"].endswith(f"request {request_id}")
+        ]
+        if found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
 
 
 def test_a_rate_is_shared_by_the_workers(server: Server) -> None:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,8 +66,14 @@ def test_schemathesis_finds_nothing(server: Server, tmp_path: Path, options: tup
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("options", PARTS.values(), ids=PARTS)
-def test_schemathesis_finds_nothing_in_many_more(server: Server, tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_schemathesis_finds_nothing_in_many_more(
+    server: Server, tmp_path: Path, options: tuple[str, ...], record_property: Callable[[str, object], None]
+) -> None:
     """The same with more than an order of magnitude more."""
     found = explore(server, tmp_path, 1000, options)
 
+    for what in ("Tested", "Test cases"):
+        for line in found.stdout.splitlines():
+            if line.strip().startswith(f"{what}:") or (what == "Test cases" and "generated" in line):
+                record_property(what.lower(), line.strip().removeprefix(f"{what}:").strip())
     assert found.returncode == 0, found.stdout[-6000:]

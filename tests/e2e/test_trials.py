@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from service.rollout.deployment import DeploymentFile
+from service.rollout.peers import Peers
 from tests.e2e.server import Server, serving
 from tests.e2e.traffic import Connection, flowing
 from tests.factories import encode, make_image
@@ -25,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     put_version(tmp_path / "store", favourite=1, tilt=2.0)
     put_version(tmp_path / "store", favourite=1, tilt=1.0)
     put_version(tmp_path / "store")
-    with serving(tmp_path, model_store=tmp_path / "store", workers=2) as started:
+    with serving(tmp_path, model_store=tmp_path / "store", workers=2, state_dir=tmp_path / "live") as started:
         with started.client() as client:
             assert client.post("/v1/models/lenet/promote", json={"version": 1}).status_code == 200
         yield started
@@ -117,7 +119,7 @@ def test_a_shadow_is_compared_on_the_workers_that_answer(server: Server) -> None
 
 
 @pytest.mark.parametrize("role", ["canary", "shadow"])
-def test_what_disagrees_is_taken_out_by_its_rule(server: Server, role: str) -> None:
+def test_what_disagrees_is_taken_out_by_its_rule(server: Server, role: str, tmp_path: Path) -> None:
     """Under load; no request fails, and once it is out nobody gets it."""
     rule: dict[str, Any] = {"version": 3, "abort": {"min_samples": 50, "min_agreement": 0.9}}
 
@@ -135,5 +137,9 @@ def test_what_disagrees_is_taken_out_by_its_rule(server: Server, role: str) -> N
     change(server, role, {**rule, "percent": 30} if role == "canary" else rule)
     asyncio.run(asyncio.wait_for(until_aborted(), 60))
 
-    wait_until(lambda: {version for _, version in asyncio.run(versions_of_clients(server.port, 8))} == {1})
+    # the worker that took it out is the first that knows: the other one follows within a tick
+    deployment = DeploymentFile(tmp_path / "live").read()
+    assert deployment is not None
+    wait_until(lambda: [peer.generation for peer in Peers(tmp_path / "live").others()] == [deployment.generation] * 2)
+    assert {version for _, version in asyncio.run(versions_of_clients(server.port, 8))} == {1}
     wait_until(lambda: f"{role} version 3 is aborted" in server.log.read_text())

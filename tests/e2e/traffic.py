@@ -1,10 +1,12 @@
 """Keep-alive connections that send one request after the other as fast as they are answered."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -20,6 +22,11 @@ class Connection:
         """Connect."""
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
+    @property
+    def port(self) -> int:
+        """The client's end."""
+        return int(self._writer.get_extra_info("sockname")[1])
+
     async def post(self, target: str, body: bytes, headers: str = "") -> tuple[int, Any]:
         """Send one request and return the status and the JSON of its answer."""
         head = f"POST {target} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
@@ -32,6 +39,18 @@ class Connection:
         """Hang up."""
         self._writer.close()
         await self._writer.wait_closed()
+
+
+def owner(port: int, workers: list[int]) -> int:
+    """Return which of these processes has the other end of the connection from a loopback *port*, from /proc."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    (socket,) = [f"socket:[{line[9]}]" for line in lines if line[2].endswith(f":{port:04X}") and line[3] == "01"]
+    for pid in workers:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if descriptor.readlink().name == socket:
+                    return pid
+    raise LookupError(f"no worker has the connection from port {port}")
 
 
 @dataclass
