@@ -19,6 +19,7 @@ _UNIT_IN = 0.7, 0.38  # of Grafana's grid, in inches
 _GAP_IN = 0.55  # of titles and axes
 _INK, _QUIET = "#1f2330", "#687083"
 _SERIES = 10  # in a legend
+_HEADROOM = 1.3  # above the highest value, for the legend
 Panel = Mapping[str, Any]
 
 
@@ -78,7 +79,10 @@ def _lines(axes: Axes, panel: Panel, prometheus: Prometheus, seconds: float) -> 
     else:
         for name, at, value in series:
             axes.plot(at, value, label=name, linewidth=1.2)
-    axes.set_ylim(bottom=0, top=defaults.get("max"))
+    highest = max((float(np.nanmax(value, initial=0)) for _, _, value in series), default=0.0)
+    if axes.collections:  # stacked: what matplotlib has found is the sum
+        highest = axes.get_ylim()[1]
+    axes.set_ylim(bottom=0, top=defaults.get("max") or _HEADROOM * highest or None)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, defaults.get("unit", "none"))))
     axes.grid(color="#e5e7ee", linewidth=0.6)
     if series:
