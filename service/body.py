@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from service.errors import BodyTooLarge, SlowClient, UnsupportedMediaType
+from service.errors import BodyTooLarge, Overloaded, SlowClient, UnsupportedMediaType
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,7 +27,8 @@ class Body:
         """Return the whole body, with its content encoding if *encoded* says that the reader undoes it.
 
         Raises `BodyTooLarge`, before reading when the declared length says so; `SlowClient` when it is not complete
-        in time, however steadily it drips; `UnsupportedMediaType` for any other content encoding; `ClientDisconnected`.
+        in time, however steadily it drips; `UnsupportedMediaType` for any other content encoding; `Overloaded` when
+        there is no memory for it; `ClientDisconnected`.
         """
         if not encoded and b"content-encoding" in headers:
             raise UnsupportedMediaType("compressed request bodies are not accepted")
@@ -58,7 +59,10 @@ class Body:
             if size > self._max_bytes:
                 raise self._too_large()
             if not message.get("more_body", False):
-                return b"".join(chunks)
+                try:
+                    return b"".join(chunks)
+                except MemoryError:
+                    raise Overloaded("not enough memory for this body now", retry_after_s=1) from None
             message = await receive()
 
     def _too_large(self) -> BodyTooLarge:

@@ -22,6 +22,7 @@ from benchmarks.overload.client import Answer, Client, Request, get, post
 SHIPPED = ROOT / "models" / "repository"
 IMAGES = 64  # at most; of which each has an answer of its own
 SETTINGS = {"threads": 1, "drain_delay_s": 0}  # what is not as it ships
+STAY = 0.9  # of the clients, where some hang up
 TOLERANCE = 1e-5  # of a probability: batches of other sizes add up in another order
 Probabilities = dict[str, float]  # of a label
 

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.overload import openloop
 from benchmarks.overload.client import Client, get
 from benchmarks.overload.openloop import Step, percentiles
-from benchmarks.overload.site import Target
+from benchmarks.overload.site import STAY, Target
 
 _SEARCH = (0.85, 0.95, 1.05, 1.2, 1.4)  # of the closed-loop guess: open-loop steps among which the peak is
 _CLIENTS = 250  # addresses: nobody has more than his share, and all together have too much
@@ -43,11 +43,11 @@ class _Bench:
         self._seed = 0
 
     async def offer(self, rate: float, seconds: float) -> Step:
-        """Offer a load."""
+        """Offer a load: so many requests a second of clients who stay, and those of the others."""
         self._seed += 1
         target = self.target
         return await openloop.run(
-            self._send, target.mixed_manners(), target.is_right, rate=rate, seconds=seconds, seed=self._seed
+            self._send, target.mixed_manners(), target.is_right, rate=rate / STAY, seconds=seconds, seed=self._seed
         )
 
     async def peak(self, rates: Sequence[float], seconds: float) -> tuple[float, float]:

@@ -28,17 +28,17 @@ def probe_image(turns: int = 0, nan: int = 0, class_id: int = 0) -> bytes:
     return encode(Image.fromarray(pixels))
 
 
-def put_probe(root: Path) -> None:
-    """Add the model to a store."""
+def put_probe(root: Path, golden_turns: int = 0) -> None:
+    """Add the model to a store; to prove itself, which loading is, it takes so many turns."""
     with ModelStore(root).put(NAME, {"fp32": Rung(admitted=True)}) as (folder, version):
         spec = make_spec(name=NAME, version=version)
         content = _model(spec)
         (folder / PRECISION_FILES["fp32"]).write_bytes(content)
-        (folder / GOLDEN).write_bytes(golden_of(spec, {"fp32": content}, files=tuple(_quiet())).to_bytes())
+        (folder / GOLDEN).write_bytes(golden_of(spec, {"fp32": content}, files=tuple(_golden(golden_turns))).to_bytes())
 
 
-def _quiet() -> list[bytes]:
-    return [probe_image(class_id=class_id) for class_id in range(4)]
+def _golden(turns: int) -> list[bytes]:
+    return [probe_image(turns=turns, class_id=class_id) for class_id in range(4)]
 
 
 def _model(spec: ModelSpec) -> bytes:

@@ -138,11 +138,11 @@ def bounded_memory(pid: int, grows_bytes: int) -> Iterator[None]:
     assert grown <= grows_bytes, f"{grown / MIB:.1f} MiB more, the bound is {grows_bytes / MIB:g}"
 
 
-def make_store(folder: Path) -> Path:
-    """The model that ships, and the one whose faults the image chooses."""
+def make_store(folder: Path, golden_turns: int = 0) -> Path:
+    """The model that ships, and the one whose faults the image chooses, which takes so many turns to load."""
     store = folder / "store"
     shutil.copytree(REPOSITORY, store)
-    put_probe(store)
+    put_probe(store, golden_turns)
     return store
 
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from tests.stores import reserialised
 
 pytestmark = pytest.mark.e2e
 STARTS_S = 20
+STARTS_CPU_S = 5  # alone on a core it would take no longer
 
 
 def shipped(change: Callable[[Path], object]) -> Callable[[Path], None]:
@@ -123,10 +125,18 @@ def test_f46_what_must_not_be_served_ends_the_start(tmp_path: Path) -> None:
         servers[name] = start(folder, model_store=folder / "store")
 
     for name, server in servers.items():
+        before_s = ended_cpu_s()
         assert server.process.wait(60) != 0, name
+        assert ended_cpu_s() - before_s < STARTS_CPU_S, name
         lines = server.log.read_text().strip().splitlines()
         assert len(lines) == 1, (name, lines)
         assert UNSERVABLE[name][1] in lines[0], name
+
+
+def ended_cpu_s() -> float:
+    """Processor time of all processes that this one has started and seen end, with theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_f47_a_port_that_is_taken(tmp_path: Path) -> None:
@@ -152,32 +162,45 @@ def test_f47_no_network(tmp_path: Path) -> None:
         assert server.stop() == 0, server.log.read_text()
 
 
-def unprivileged() -> tuple[str, ...]:
-    """What makes a command one of a user who owns nothing; empty where such a user cannot read the interpreter."""
-    drop = (require("setpriv"), "--reuid=10001", "--regid=10001", "--clear-groups", "--no-new-privs")
+POWERLESS = ("--bounding-set=-all", "--inh-caps=-all", "--no-new-privs")
+
+
+def unprivileged() -> tuple[tuple[str, ...], int]:
+    """What makes a command one of a user without rights, and that user.
+
+    One who owns nothing; where he cannot read the interpreter, root without a single capability.
+    """
+    drop = (require("setpriv"), "--reuid=10001", "--regid=10001", "--clear-groups", *POWERLESS)
     reads = subprocess.run([*drop, "sh", "-c", f"exec {sys.executable} -c ''"], check=False, capture_output=True)
-    return () if reads.returncode else drop
+    return ((drop[0], *POWERLESS), 0) if reads.returncode else (drop, 10001)
 
 
 def test_f47_nowhere_to_write_and_no_rights(tmp_path: Path) -> None:
-    """On a root that is read-only, with a tmpfs of 256 MB, as a user who owns nothing, it serves."""
+    """Where all is read-only, with a tmpfs of 256 MB, as a user without rights, it serves."""
     if os.geteuid() != 0:
         pytest.skip("only root makes file systems read-only")
-    nobody = unprivileged()
+    drop, user = unprivileged()
     with tempfile.TemporaryDirectory() as scratch:  # not all of /tmp: what runs here may lie there
-        mounts = f"mount -o remount,bind,ro / && mount -t tmpfs -o size=256m,mode=1777 tmpfs {scratch}"
-        script = f'{mounts} && ! touch /x && export TMPDIR={scratch} BENTOML_HOME={scratch}/bentoml && exec "$0" "$@"'
-        under = (require("unshare"), "--mount", "bash", "-c", script, *nobody)
-        serves_without_a_place_to_write(tmp_path, under, nobody)
+        own = f"$({require('findmnt')} -n -o TARGET --target {tmp_path})"  # /tmp may be a file system of its own
+        script = (
+            f"set -e; for mount in / {own}; do mount -o remount,bind,ro $mount; done; "
+            f"mount -t tmpfs -o size=256m,mode=1777 tmpfs {scratch}; "
+            f"for file in /x {tmp_path}/x; do if touch $file 2>/dev/null; then exit 9; fi; done; "
+            f'export TMPDIR={scratch} BENTOML_HOME={scratch}/bentoml; exec "$0" "$@"'
+        )
+        under = (require("unshare"), "--mount", "bash", "-c", script, *drop)
+        serves_without_a_place_to_write(tmp_path, under, user)
 
 
-def serves_without_a_place_to_write(tmp_path: Path, under: tuple[str, ...], nobody: tuple[str, ...]) -> None:
-    """A worker of nobody's answers."""
+def serves_without_a_place_to_write(tmp_path: Path, under: tuple[str, ...], user: int) -> None:
+    """A worker of that user, who may do nothing, answers."""
     with serving(tmp_path, under=under) as server:
         (worker,) = server.workers()
         status = Path(f"/proc/{worker}/status").read_text()
-        assert not nobody or "Uid:\t10001\t10001\t10001\t10001" in status
-        assert not nobody or "CapEff:\t0000000000000000" in status
+        assert f"Uid:\t{user}\t{user}\t{user}\t{user}" in status
+        assert "CapEff:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status
+        assert not list(tmp_path.glob("state*"))
         data, class_id = shipped_digit()
         with server.client() as client:
             answer = client.post("/v1/classify", content=data)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -124,7 +125,7 @@ def leave(plug: socket.socket) -> None:
 
 def test_f43_clients_that_leave(shared: Site) -> None:
     """While sending, queued, or running: the place is free at once, what was queued never runs, nothing is a 5xx."""
-    run = shared.metrics()[RUN]
+    run, failed = shared.metrics()[RUN], server_errors(shared)
     with shared.fault(cancelled={"read": 1, "queue": 3, "inference": 1}):
         with connected(shared.server.port) as plug:
             plug.sendall(head("Content-Length: 1000") + b"x")
@@ -141,10 +142,18 @@ def test_f43_clients_that_leave(shared: Site) -> None:
                 settled(lambda: shared.metrics()[DEPTH], 3.0)
                 for plug in queued:
                     leave(plug)
+                # the places are free while what they waited for still runs: nobody waited for its end
                 settled(lambda: (in_flight(shared), shared.metrics()[DEPTH]), (2.0, 0.0))
+                assert shared.metrics()[RUN] == run
             leave(running)
         settled(lambda: in_flight(shared), 1.0)
     assert shared.metrics()[RUN] == run + 1  # what ran was finished, for nobody
+    assert server_errors(shared) == failed
+
+
+def server_errors(shared: Site) -> float:
+    """Answers with a status of 500 or more, so far."""
+    return sum(value for name, value in shared.metrics().items() if re.search(r'requests_total\{code="5', name))
 
 
 def test_f44_a_greedy_client_beside_a_polite_one(shared: Site) -> None:
