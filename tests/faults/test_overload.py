@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.overload import surge
-from benchmarks.overload.client import Client, post
+from benchmarks.overload.client import Answer, Client, post
+from benchmarks.overload.goals import goals
 from benchmarks.overload.site import Target
 from tests.e2e.server import free_port
 from tests.faults.probe import NAME, probe_image
@@ -83,3 +84,22 @@ async def test_the_generator_counts_what_fails() -> None:
 
     assert [answer.status for answer in answers] == [0, 0, 0]
     assert client.opened == 3
+
+
+def test_an_answer_to_another_image_is_wrong() -> None:
+    """Also where the class is the same and a probability differs a little."""
+    target = Target(0, 0, NAME, (b"one", b"other"), ({"a": 0.9, "b": 0.1}, {"a": 0.8999, "b": 0.1001}))
+    body = b'{"predictions": [{"label": "a", "probability": 0.900001}, {"label": "b", "probability": 0.099999}]}'
+
+    assert target.is_right(0, Answer(200, body))
+    assert target.is_right(2, Answer(200, body))
+    assert not target.is_right(1, Answer(200, body))
+    assert not target.is_right(0, Answer(503, body))
+
+
+def test_the_bench_is_short_of_a_goal_that_it_has_no_figure_for() -> None:
+    """As of one that it misses by a little."""
+    found = {"beside": {"success": 0.99, "wrong": 1}, "p99_ratio": None}
+
+    assert [goal.met for goal in goals("greedy", found, 0)] == [True, False, False]
+    assert [goal.met for goal in goals("slow", found, 0)] == [False, False, False]
