@@ -15,6 +15,7 @@ from models.store import GOLDEN, MANIFEST, ModelStore, Rung
 from tests.e2e.server import Server, serving
 from tests.e2e.traffic import flowing
 from tests.factories import encode, make_image, make_spec
+from tests.reporting import MUST_SHOW
 from tests.stores import golden_of, make_model, make_store, reserialised
 
 pytestmark = pytest.mark.e2e
@@ -175,6 +176,7 @@ def test_fifty_bad_versions_leave_no_memory_behind(server: Server, tmp_path: Pat
     sizes, answered = asyncio.run(asyncio.wait_for(refuse_all(server, tmp_path, 50), 280))
 
     grown = min(sizes[-10:]) - min(sizes[5:15])
+    record_property(MUST_SHOW, "50 bad versions: the old one serves, the reason is shown, memory does not grow")
     record_property("bad versions", len(sizes))
     record_property("requests answered by the old one meanwhile", f"{answered:,}")
     record_property("MB that both workers grew by", round(grown / 1e6, 1))

@@ -16,6 +16,7 @@ from tests.e2e.networks import NAMES, open_network
 from tests.e2e.server import Server, serving
 from tests.e2e.traffic import Connection
 from tests.factories import encode, make_image
+from tests.reporting import MUST_SHOW
 from tests.stores import make_store
 
 pytestmark = pytest.mark.e2e
@@ -77,6 +78,7 @@ def test_three_networks_are_served_at_once_and_unloading_gives_the_memory_back(
     server: Server, expected: Expected, record_property: Any
 ) -> None:
     """Resident memory is back within 10% of what it was before they came, each time that they come and go."""
+    record_property(MUST_SHOW, "LeNet, AlexNet and VGG in one process; unloading gives the memory back within 10%")
     (worker,) = server.workers()
     asyncio.run(mixed_load(server.port, expected, NAMES[:1], 600))
     before = settled(worker)
