@@ -12,9 +12,9 @@ from service.model_observer import ModelObserver
 _COUNTS = (
     (Counter, ("add", "set")),
     (Histogram, ("observe",)),
-    (Metrics, ("request", "stages", "reject")),
+    (Metrics, ("request", "reject")),
     (ModelMetrics, ("ran",)),
-    (ModelObserver, ("depth", "dispatched", "batch", "abandoned", "failed")),
+    (ModelObserver, ("dispatched", "batch", "abandoned", "failed")),
     (Machine, ("start",)),
 )
 

@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from service.errors import BadParameter, ClientLimit, Overloaded
-from service.shares import Shares
+from service.shares import Client, Shares
 
 _SMOOTHING = 0.2  # weight of the newest batch in the running mean of the service time
 _JITTER_S = 2.0  # spread over which the refused come back
@@ -75,19 +75,21 @@ class Room:
         `Overloaded` when they don't fit, or would wait longer than the limit or than their deadline.
         """
         now = perf_counter()
-        if self._shares is not None:
-            complaint = self._shares.complaint(claim.client, images, self.image_s, now)
-            if complaint is not None:
-                raise ClientLimit(complaint, self.retry_after_s())
+        shares, client = self._shares, None
+        if shares is not None:
+            asked = shares.ask(claim.client, images, self.image_s, now)
+            if isinstance(asked, str):
+                raise ClientLimit(asked, self.retry_after_s())
+            client = asked
         if self.waiting + images > self._limits.capacity:
             raise Overloaded(
                 f"the queue is full: {self.waiting} images wait, the limit is {self._limits.capacity}",
                 self.retry_after_s(),
             )
         if self.waiting or now < self.busy_until:  # else it is tried: an estimate must not lock a free device
-            self._check_wait(now, images, claim, behind)
-        if self._shares is not None:
-            self._shares.take(claim.client, images, self.image_s, now)
+            self._check_wait(now, images, claim, behind, client)
+        if shares is not None and client is not None:
+            shares.take(client, images, self.image_s, now)
         self._by_priority[claim.priority] += images
         self.waiting += images
 
@@ -116,10 +118,6 @@ class Room:
             return math.inf
         return max(1.0, self._shares.seconds / self.image_s) if self._shares.calm(now) else 1.0
 
-    def lacks(self, images: int) -> int:
-        """Return how many places are missing for *images* more."""
-        return max(0, self.waiting + images - self._limits.capacity)
-
     def begin(self, images: int) -> None:
         """Note that a batch begins to run."""
         self.busy_until = perf_counter() + images * self.image_s
@@ -134,14 +132,18 @@ class Room:
         wait_s = max(0.0, self.busy_until - perf_counter()) + self.waiting * self.image_s
         return math.ceil(wait_s + random.uniform(0, _JITTER_S)) or 1  # noqa: S311 (no secret)
 
-    def _check_wait(self, now: float, images: int, claim: Claim, behind: Mapping[str, int]) -> None:
+    def _check_wait(
+        self, now: float, images: int, claim: Claim, behind: Mapping[str, int], client: Client | None
+    ) -> None:
         ahead, limit_s, shares = sum(self._by_priority[: claim.priority + 1]), self._limits.max_queue_s, self._shares
-        if shares is not None:
-            if behind and claim.client not in behind and not shares.beyond(claim.client, images, self.image_s):
+        if shares is not None and client is not None:
+            if behind and claim.client not in behind and not shares.beyond(client, images, self.image_s):
                 ahead = max(0, ahead - sum(behind.values()))
-            if shares.alone(claim.client, now):  # it waits for itself, and longer only where one batch takes longer
+            if client.alone:  # it waits for itself, and longer only where one batch takes longer
                 limit_s = math.inf if claim.patient else max(limit_s, _BATCHES * self._limits.batch * self.image_s)
-        wait_s = max(0.0, self.busy_until - now) + ahead * self.image_s
+        wait_s = ahead * self.image_s
+        if self.busy_until > now:
+            wait_s += self.busy_until - now
         if now + wait_s + images * self.image_s > claim.deadline:
             raise Overloaded(f"{ahead} images wait, which takes longer than the request's time", self.retry_after_s())
         if ahead and wait_s > limit_s:

@@ -102,11 +102,13 @@ class Batcher:
         """
         if self._stopping:
             raise NotReady("shutting down", retry_after_s=self._room.retry_after_s())
-        if lacking := self._room.lacks(images):
+        room = self._room
+        if (lacking := room.waiting + images - self.queue_capacity) > 0:
             self._make_way(lacking, claim)
-        self._room.admit(images, claim, self._queue.behind)
-        self.idle.clear()
-        self._observer.depth(self._room.waiting)
+        room.admit(images, claim, self._queue.behind)
+        if room.waiting == images:  # the first
+            self.idle.clear()
+        self._observer.depth(room.waiting)
 
     def release(self, images: int, claim: Claim, *, abandoned: bool = False) -> None:
         """Give back reservations for images that turned out to be none, or that nobody waits for any more."""
@@ -208,9 +210,8 @@ class Batcher:
     def _run_batch(self, batch: list[Entry]) -> _Outcome:
         started = perf_counter()
         try:
-            # numpy would let go of the interpreter lock for each image, and wait to get it back
-            images = np.frombuffer(b"".join([entry.image.data for entry in batch]), np.uint8)
-            images = images.reshape(len(batch), *batch[0].image.shape)  # (N, H, W, C)
+            data = b"".join([entry.image.data for entry in batch])  # numpy would give up the interpreter lock for each
+            images = np.frombuffer(data, np.uint8).reshape(len(batch), *batch[0].image.shape)  # (N, H, W, C)
             outputs = self._run(images)
             ended = perf_counter()
             return _Outcome(outputs, outputs.unusable(), started, ended)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from service.errors import BodyTooLarge, Overloaded, SlowClient, UnsupportedMediaType
+from service.http import Route
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -21,20 +22,27 @@ class Body:
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
 
-    async def read(
-        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], *, encoded: bool = False
-    ) -> bytes:
+    def whole(self, scope: Scope, headers: dict[bytes, bytes], route: Route) -> bytes | None:
+        """Return what `read` does if the body is here already, which most are, else None; raises as `read` does.
+
+        Of a *route* that takes none the body is empty, whatever was sent.
+        """
+        if not route.takes_body:
+            return b""
+        if "whole_body" not in scope:  # our protocol has it
+            return None
+        self._check(headers, encoded=route.takes_encoded)
+        body: bytes | None = scope["whole_body"]()
+        return body if body is None else self._within(body)
+
+    async def read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], *, encoded: bool) -> bytes:
         """Return the whole body, with its content encoding if *encoded* says that the reader undoes it.
 
         Raises `BodyTooLarge`, before reading when the declared length says so; `SlowClient` when it is not complete
         in time, however steadily it drips; `UnsupportedMediaType` for any other content encoding; `Overloaded` when
         there is no memory for it; `ClientDisconnected`.
         """
-        if not encoded and b"content-encoding" in headers:
-            raise UnsupportedMediaType("compressed request bodies are not accepted")
-        declared = headers.get(b"content-length")
-        if declared is not None and int(declared) > self._max_bytes:  # the HTTP parser let only digits through
-            raise self._too_large()
+        self._check(headers, encoded=encoded)
         try:
             if scope.get("keeps_time"):  # our protocol does, with one timer for all: one each costs 5% of a request
                 return await self._receive(receive)
@@ -43,13 +51,17 @@ class Body:
         except TimeoutError:
             raise SlowClient(f"the body was not complete within {self._timeout_s:g} s") from None
 
+    def _check(self, headers: dict[bytes, bytes], *, encoded: bool) -> None:
+        if not encoded and b"content-encoding" in headers:
+            raise UnsupportedMediaType("compressed request bodies are not accepted")
+        declared = headers.get(b"content-length")
+        if declared is not None and int(declared) > self._max_bytes:  # the HTTP parser let only digits through
+            raise self._too_large()
+
     async def _receive(self, receive: Receive) -> bytes:
         message = await receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
-            body: bytes = message["body"]
-            if len(body) > self._max_bytes:
-                raise self._too_large()
-            return body
+            return self._within(message["body"])
         chunks, size = [], 0
         while True:
             if message["type"] == "http.disconnect":
@@ -64,6 +76,11 @@ class Body:
                 except MemoryError:
                     raise Overloaded("not enough memory for this body now", retry_after_s=1) from None
             message = await receive()
+
+    def _within(self, body: bytes) -> bytes:
+        if len(body) > self._max_bytes:
+            raise self._too_large()
+        return body
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body exceeds the limit of {self._max_bytes:,} bytes")

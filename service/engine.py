@@ -62,6 +62,8 @@ class Engine:
         `ImageTooLarge` when they have too many pixels together.
         """
         if model.trial is None and self.cache is None:
+            if len(images) == crops == 1 and isinstance(images, list):
+                return self._compute_one(images[0], model.spec.geometry, model.batcher, claim)
             return self.compute(images, model, claim, crops)
         return self._answer_beside(images, model, claim, crops)
 

@@ -40,7 +40,7 @@ class Wire(Protocol):
     def finished(self, exchange: "Exchange") -> None:
         """Hear that the answer is complete; the next request may start."""
 
-    def ended(self, exchange: "Exchange") -> None:
+    def ended(self) -> None:
         """Hear that the application has returned."""
 
     def broken(self) -> None:
@@ -57,7 +57,7 @@ class Exchange:
 
     def __init__(self, wire: Wire, scope: dict[str, Any], *, keeps_alive: bool) -> None:
         self.scope = scope
-        scope["rest"] = self.rest
+        scope["rest"], scope["whole_body"] = self.rest, self.whole_body
         self.rests = False
         self.task: asyncio.Task[None] | None = None
         self.keeps_alive = keeps_alive
@@ -78,12 +78,20 @@ class Exchange:
         self.body_size += len(data)
         if not self.answered:
             self._body.append(data)
-            self._wake()
+            if self._waiter is not None:
+                self._wake()
 
     def complete(self) -> None:
         """Note that the body has ended."""
         self.body_complete = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
+
+    def whole_body(self) -> bytes | None:
+        """Return the body if it has arrived in one piece, which spares waiting for it; else None."""
+        if not self.body_complete or self.disconnected or len(self._body) != 1:
+            return None
+        return self._body.pop()
 
     def rest(self) -> None:
         """Note that the client is to be heard again only after a while: it asks for more than its share."""
@@ -116,8 +124,8 @@ class Exchange:
         except Exception:  # the application answers its own errors: this is a bug in it, or in here
             logger.exception("the application failed")
         finally:
-            del self.scope["rest"]  # it leads back here: each exchange would be left to the garbage collector
-            self._wire.ended(self)
+            del self.scope["rest"], self.scope["whole_body"]  # they lead back here: work for the garbage collector
+            self._wire.ended()
         if not self.answered and not self.disconnected:
             self._wire.broken()
 

@@ -87,10 +87,11 @@ class Guard:
                 template, role = route.template, route.role
                 if self._gate is not None and role is not None:
                     key = self._gate.admit(role, headers)
-                handler = handler_of(route, scope["method"])
+                handler = route.handlers.get(scope["method"]) or handler_of(route, scope["method"])
                 claim = self._claim(started, scope, headers, key)
-                encoded = route.takes_encoded
-                body = await self._body.read(scope, receive, headers, encoded=encoded) if route.takes_body else b""
+                body = self._body.whole(scope, headers, route)
+                if body is None:
+                    body = await self._body.read(scope, receive, headers, encoded=route.takes_encoded)
                 response = await handler(
                     Request(
                         request_id,
@@ -120,9 +121,7 @@ class Guard:
             ended = perf_counter()
         finally:
             self._metrics.in_flight.add(-1)
-        self._metrics.request(template, scope["method"], response.status, ended - started)
-        if response.timings is not None:
-            self._metrics.stages(response.timings, ended - response.timings.answered_at)
+        self._metrics.request(template, scope["method"], response.status, started, ended, response.timings)
         if self._notes:
             self._note(_Done(scope, headers, request_id, template, key, started, ended), response)
         if role == "admin":

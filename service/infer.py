@@ -10,7 +10,7 @@ from models.postprocess import abstains, top_k
 from models.spec import ModelSpec
 from service import images, parameters
 from service.catalog import ServedModel
-from service.engine import Answered, Engine
+from service.engine import Engine
 from service.errors import BadParameter
 from service.http import Request, Response, Route, Timings
 from service.outputs import Answer
@@ -92,16 +92,17 @@ class Infer:
         crops = parameters.one_of("crops", values["crops"], (1, 10)) if "crops" in values else 1
         files = images.read(request, self._max_images)
         answered = await self._engine.answer(files, model, request.claim, crops=crops)
-        timings = _timings(request, answered)
+        results, decode_s, queue_s, inference_s = answered
+        timings = Timings(request.read_s, decode_s, queue_s, inference_s, perf_counter())
         if len(files) == 1:
-            result = answered.results[0]
+            result = results[0]
             if not isinstance(result, Answer):
                 raise result
             content = shown(result)
         else:
-            content = {"results": [self._result(result, shown) for result in answered.results]}
+            content = {"results": [self._result(result, shown) for result in results]}
         body = to_json({"request_id": request.id, "model": model.identity, **content})
-        outcome = Outcome(model, answered.results, files)
+        outcome = Outcome(model, results, files)
         return Response(body, headers=[(b"server-timing", timings.header())], timings=timings, outcome=outcome)
 
     def _result(self, result: Any, shown: Callable[[Answer], dict[str, Any]]) -> dict[str, Any]:
@@ -109,10 +110,6 @@ class Infer:
             return shown(result)
         self._reject(result.code)
         return {"error": str(result), "code": result.code}
-
-
-def _timings(request: Request, answered: Answered) -> Timings:
-    return Timings(request.read_s, answered.decode_s, answered.queue_s, answered.inference_s, perf_counter())
 
 
 def _embedding(answer: Answer) -> dict[str, Any]:

@@ -48,19 +48,19 @@ NO_REJECTION = frozenset({"internal"})  # counted as internal errors: the client
 class Counter:
     """One counter or gauge series."""
 
-    __slots__ = ("_index", "_shared")
+    __slots__ = ("_shared", "index")
 
     def __init__(self, shared: SharedValues, family: Family, *labels: str) -> None:
         self._shared = shared
-        self._index = shared.allocate(family.name, labels)
+        self.index = shared.allocate(family.name, labels)
 
     def add(self, amount: float = 1.0) -> None:
         """Add *amount*, which is negative only for gauges."""
-        self._shared.values[self._index] += amount
+        self._shared.values[self.index] += amount
 
     def set(self, value: float) -> None:
         """Set a gauge."""
-        self._shared.values[self._index] = value
+        self._shared.values[self.index] = value
 
 
 class Histogram:
@@ -204,20 +204,25 @@ class Metrics:
         """Read the numbers of all workers, by family and labels; takes milliseconds, so call it in a thread."""
         return exposition.merge(self._shared.read())
 
-    def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count an answered request; *route* is a template of the table or `OTHER`."""
+    def request(  # noqa: PLR0917 (an object for it would cost more than the counting)
+        self, route: str, method: str, status: int, started: float, ended: float, timings: Timings | None = None
+    ) -> None:
+        """Count an answered request; *route* is a template of the table or `OTHER`.
+
+        Of a classified one, also where its *timings* say that the time went: written out, a third cheaper than a loop.
+        """
         key = (route, method if method in self._methods[route] else OTHER_METHOD, status)
         counter = self._requests.get(key)
         if counter is None:
             counter = self._requests[key] = Counter(self._shared, REQUESTS, key[0], key[1], str(status))
-        counter.add()
-        self._durations[route].observe(seconds)
-
-    def stages(self, timings: Timings, respond_s: float) -> None:
-        """Count where the time of one classified request went; written out, which is a third cheaper than a loop."""
-        values = self._shared.values
+        values, at = self._shared.values, self._durations[route].index
+        values[counter.index] += 1.0
+        values[at + bisect_left(SECONDS, ended - started)] += 1.0
+        values[at + _SUM] += ended - started
+        if timings is None:
+            return
         at_read, at_decode, at_queue, at_inference, at_respond = self._stages
-        read_s, decode_s, queue_s, inference_s, _ = timings
+        read_s, decode_s, queue_s, inference_s, answered_at = timings
         values[at_read + bisect_left(SECONDS, read_s)] += 1.0
         values[at_read + _SUM] += read_s
         values[at_decode + bisect_left(SECONDS, decode_s)] += 1.0
@@ -226,8 +231,8 @@ class Metrics:
         values[at_queue + _SUM] += queue_s
         values[at_inference + bisect_left(SECONDS, inference_s)] += 1.0
         values[at_inference + _SUM] += inference_s
-        values[at_respond + bisect_left(SECONDS, respond_s)] += 1.0
-        values[at_respond + _SUM] += respond_s
+        values[at_respond + bisect_left(SECONDS, ended - answered_at)] += 1.0
+        values[at_respond + _SUM] += ended - answered_at
 
     def reject(self, code: str) -> None:
         """Count a refused request or image by its error code."""

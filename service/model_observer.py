@@ -19,6 +19,7 @@ class ModelObserver:
         spec = loaded.session.spec
         self._metrics = metrics
         self._model = metrics.model(spec.name, spec.version)
+        self.depth = self._model.queue_depth.set
         self._quality: Quality | None = None
         if settings.quality:
             window = settings.drift_window / settings.workers
@@ -29,10 +30,6 @@ class ModelObserver:
     def looked_at(self, run: Callable[[Image], Outputs]) -> Callable[[Image], Outputs]:
         """Return what the batcher is to run in place of *run*."""
         return run if self._quality is None else self._quality.watched(run)
-
-    def depth(self, waiting: int) -> None:
-        """Set how many images wait."""
-        self._model.queue_depth.set(waiting)
 
     def dispatched(self, reason: Reason) -> None:
         """Count a batch by why it is run now."""

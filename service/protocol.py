@@ -16,6 +16,7 @@ import httptools
 
 from service.connections import Connections
 from service.exchange import REFUSALS, STATUS_LINE, Exchange
+from service.runner import Runner
 
 _HIGH_WATER_BYTES = 65_536  # of body that waits for the application
 _MAX_UNREAD_BYTES = 2**20  # that an answered client may still send before it is cut off
@@ -30,6 +31,7 @@ class Connection(asyncio.Protocol):
         self._all = connections
         self._limits = connections.limits
         self._loop = connections.loop
+        self.date_header = connections.date_header
         self.expires_at = math.inf  # on the loop's clock: when silence is no longer borne
         self._current: Exchange | None = None
         self._receiving: Exchange | None = None  # the one whose body is arriving; after the current if pipelined
@@ -44,12 +46,14 @@ class Connection(asyncio.Protocol):
         self._leaving = False
         self._unread_bytes = 0  # since the last answer
         self._can_write: asyncio.Event | None = None
+        self._runner = Runner(connections)
 
     # from the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
         self._transport: Any = transport
+        self.write = transport.write  # type: ignore[attr-defined]
         self._parser = httptools.HttpRequestParser(self)
         self._client = transport.get_extra_info("peername")
         self._all.open.add(self)
@@ -64,6 +68,7 @@ class Connection(asyncio.Protocol):
         for exchange in (self._current, *self._pipelined):
             if exchange is not None:
                 exchange.disconnect()
+        self._runner.close()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived."""
@@ -133,7 +138,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Start the exchange, after the ones before it."""
         self._in_head = False
-        if len(self._headers) > self._limits.max_headers or self._head_is_too_large():
+        limits = self._limits
+        too_large = self._head_bytes > limits.max_header_bytes and self._head_is_too_large()
+        if too_large or len(self._headers) > limits.max_headers:
             self._refuse(431)
         parser = self._parser
         version = parser.get_http_version()
@@ -174,10 +181,6 @@ class Connection(asyncio.Protocol):
 
     # from the exchange
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self._transport.write(data)
-
     def wants_body(self) -> None:
         """Read on."""
         self._resume_reading()
@@ -186,10 +189,6 @@ class Connection(asyncio.Protocol):
         """Wait while the client reads too slowly."""
         if self._can_write is not None:
             await self._can_write.wait()
-
-    def date_header(self) -> bytes:
-        """Return the current Date header line."""
-        return self._all.date_header()
 
     def finished(self, exchange: Exchange) -> None:
         """Go on to the next request, or close."""
@@ -221,9 +220,9 @@ class Connection(asyncio.Protocol):
             patience_s = self._limits.header_timeout_s if self._in_head else self._limits.keep_alive_s
             self.expires_at = self._loop.time() + patience_s
 
-    def ended(self, exchange: Exchange) -> None:
-        """Forget the task."""
-        self._all.state.tasks.discard(exchange.task)
+    def ended(self) -> None:
+        """Hear that the application has returned."""
+        self._runner.ended()
 
     def broken(self) -> None:
         """Close."""
@@ -249,12 +248,10 @@ class Connection(asyncio.Protocol):
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
         self.expires_at = self._loop.time() + self._limits.body_timeout_s
-        exchange.task = self._loop.create_task(exchange.run(self._all.application))
-        self._all.state.tasks.add(exchange.task)
+        self._runner.start(exchange)
 
     def _head_is_too_large(self) -> bool:
-        limit = self._limits.max_header_bytes
-        return self._head_bytes > limit and sum(len(name) + len(value) for name, value in self._headers) > limit
+        return sum(len(name) + len(value) for name, value in self._headers) > self._limits.max_header_bytes
 
     def _drop_receiving(self) -> None:
         """Forget the request whose body turned out to be damaged."""

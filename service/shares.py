@@ -15,11 +15,14 @@ _REMEMBERED = 4_096  # clients, before those that owe nothing are forgotten
 
 
 @dataclass(slots=True)
-class _Client:
+class Client:
+    """What one client holds and owes; times are on the clock of `time.perf_counter`."""
+
     held: int = 0  # images that wait
     used_s: float = 0.0  # of the device, less what its share has paid off since
     at: float = 0.0  # when that was reckoned
     beyond: bool = False  # whether it had its share already when it was last given more
+    alone: bool = True  # whether nobody else waited or had asked of late when it asked last
 
 
 class Shares:
@@ -29,26 +32,33 @@ class Shares:
         self._part = part
         self._images = images
         self.seconds = seconds
-        self._clients: dict[str, _Client] = {}
+        self._clients: dict[str, Client] = {}
         self._holders = 0  # clients that hold something
         self._latest = ""  # who asked last, and when
         self._latest_at = -math.inf
         self._other_at = -math.inf  # when somebody else did
         self.disturbed = False  # somebody has begun to ask beside one who was alone
 
-    def complaint(self, client: str, images: int, image_s: float, now: float) -> str | None:
-        """Say why a client may not have *images* more, None if it may; who holds nothing always may."""
+    def ask(self, client: str, images: int, image_s: float, now: float) -> Client | str:
+        """Return the client if it may have *images* more, else why it may not; who holds nothing always may."""
         if client != self._latest:
             self.disturbed |= now - self._other_at >= _ACTIVE_S
             self._latest, self._other_at = client, self._latest_at
         self._latest_at = now
         known = self._clients.get(client)
-        if known is None or not known.held:
-            return None
+        if known is None:
+            known = self._new(client, now)
+        since_s = now - self._other_at
+        known.alone = since_s >= _ACTIVE_S and self._holders == (known.held > 0)
+        if not known.held or (known.alone and since_s >= _NEIGHBOUR_S):
+            return known
+        return self._complaint(known, images, image_s, now) or known
+
+    def _complaint(self, known: Client, images: int, image_s: float, now: float) -> str | None:
         held, others = known.held + images, self._holders > 1
         if held > self._images and (others or now - self._other_at < _NEIGHBOUR_S):
             return f"{known.held} of your images wait, the limit is {self._images:g}"
-        if not others and now - self._other_at >= _ACTIVE_S:
+        if known.alone:
             return None
         if held * image_s > self.seconds:
             return f"{known.held} of your images wait, which take longer than the {self.seconds:g} s of one client"
@@ -66,30 +76,26 @@ class Shares:
         """Tell whether not even two clients wait or have asked of late."""
         return self._holders <= 1 and now - self._other_at >= _ACTIVE_S
 
-    def beyond(self, client: str, images: int, image_s: float) -> bool:
+    def beyond(self, known: Client, images: int, image_s: float) -> bool:
         """Tell whether a client that holds something already holds more than its share with *images* more."""
-        known = self._clients.get(client)
-        return known is not None and self._exceeds(known, images, image_s)
+        held = known.held + images
+        return known.held > 0 and (held > self._images or held * image_s > self.seconds)
 
     def yields(self, client: str, now: float) -> bool:
         """Tell whether what a client was last given is to wait behind everybody."""
         known = self._clients.get(client)
-        return known is not None and (known.beyond or self.overdrawn(client, now))
+        return known is not None and (known.beyond or self._is_overdrawn(known, client, now))
 
     def overdrawn(self, client: str, now: float) -> bool:
         """Tell whether a client has used more than its part of the device while somebody else asks."""
         known = self._clients.get(client)
-        return known is not None and self._owed_s(known, now) > self.seconds and not self.alone(client, now)
+        return known is not None and self._is_overdrawn(known, client, now)
 
-    def take(self, client: str, images: int, image_s: float, now: float) -> None:
+    def take(self, known: Client, images: int, image_s: float, now: float) -> None:
         """Note that a client was given room for images."""
-        known = self._clients.get(client)
-        if known is None:
-            if len(self._clients) >= _REMEMBERED:
-                self._forget(now)
-            known = self._clients[client] = _Client(at=now)
-        known.beyond = self._exceeds(known, images, image_s)
-        known.used_s = self._owed_s(known, now) + images * image_s
+        known.beyond = self.beyond(known, images, image_s)
+        owed_s = known.used_s - self._part * (now - known.at)
+        known.used_s = images * image_s + (owed_s if owed_s > 0 else 0.0)
         known.at = now
         self._holders += not known.held
         known.held += images
@@ -100,11 +106,17 @@ class Shares:
         known.held -= images
         self._holders -= not known.held
 
-    def _exceeds(self, known: _Client, images: int, image_s: float) -> bool:
-        held = known.held + images
-        return known.held > 0 and (held > self._images or held * image_s > self.seconds)
+    def _new(self, client: str, now: float) -> Client:
+        if len(self._clients) >= _REMEMBERED:
+            self._forget(now)
+        known = self._clients[client] = Client(at=now)
+        return known
 
-    def _owed_s(self, known: _Client, now: float) -> float:
+    def _is_overdrawn(self, known: Client, client: str, now: float) -> bool:
+        owed_s = known.used_s - self._part * (now - known.at)
+        return owed_s > self.seconds and not self.alone(client, now)
+
+    def _owed_s(self, known: Client, now: float) -> float:
         return max(0.0, known.used_s - self._part * (now - known.at))
 
     def _forget(self, now: float) -> None:

@@ -38,7 +38,7 @@ def test_a_histogram_counts_what_is_not_above_its_edges() -> None:
     """Cumulative, with the sum, and the last bucket for everything."""
     metrics = Metrics(ROUTES)
     for seconds in (0.00005, 0.00006, 0.3, 99.0):
-        metrics.request("/a", "POST", 200, seconds)
+        metrics.request("/a", "POST", 200, 0.0, seconds)
 
     found = samples(metrics)
 
