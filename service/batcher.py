@@ -210,9 +210,9 @@ class Batcher:
     def _run_batch(self, batch: list[Entry]) -> _Outcome:
         started = perf_counter()
         try:
-            data = b"".join([entry.image.data for entry in batch])  # numpy would give up the interpreter lock for each
-            images = np.frombuffer(data, np.uint8).reshape(len(batch), *batch[0].image.shape)  # (N, H, W, C)
-            outputs = self._run(images)
+            # cheaper than stacking; meanwhile numpy lets the loop go on, so that the next batch is larger
+            flat = np.concatenate([entry.image for entry in batch])
+            outputs = self._run(flat.reshape(len(batch), *batch[0].image.shape))  # (N, H, W, C)
             ended = perf_counter()
             return _Outcome(outputs, outputs.unusable(), started, ended)
         except Exception as error:  # whatever the runtime raises must reach the entries of this batch

@@ -22,10 +22,9 @@ class Outputs:
 
     def unusable(self) -> frozenset[int]:
         """Return the rows that hold NaN or infinity, as of the logarithm of a negative number."""
-        # where the sum is finite, all are; of few numbers it keeps the interpreter lock, which a dot product gives up
-        with np.errstate(invalid="ignore", over="ignore"):
-            if math.isfinite(self.logits.sum()) and math.isfinite(self.probabilities.sum()):
-                return _NONE
+        # the sum of squares is finite when all are, and takes half a microsecond
+        if all(math.isfinite(np.vdot(values, values)) for values in (self.logits, self.probabilities)):
+            return _NONE
         finite = np.isfinite(self.logits).all(axis=1) & np.isfinite(self.probabilities).all(axis=1)
         return frozenset(np.flatnonzero(~finite).tolist())
 
