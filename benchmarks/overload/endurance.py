@@ -1,5 +1,6 @@
 """A long mixed run whose memory does not grow, and names that become no metric."""
 
+import asyncio
 import json
 import random
 from collections import Counter
@@ -13,6 +14,7 @@ from benchmarks.overload.site import Target
 _PARTS = 10  # after each of which the memory is looked at
 _FOR_DRIFT = 500  # images, after which there is something to say of the drift
 _INVENTED = 10  # names in a turn
+_BESIDE = 64  # turns at a time
 _METHODS = ("TRACE", "PATCH", "PURGE", "PROPFIND", "MKCOL", "LINK", "SUBSCRIBE", "ACL")  # that the parser knows
 
 
@@ -68,26 +70,35 @@ def _in_turn(odd: list[Request], even: list[Request]) -> list[Request]:
 
 async def names(target: Target, *, requests: int) -> dict[str, Any]:
     """Invent names of every kind; return how many series of metrics there were before and after."""
-    chance, client, image = random.Random(0), target.clients(1)[0], target.images[0]  # noqa: S311 (no secret)
-    statuses = Counter[int]()
+    client, image, statuses = target.clients(1)[0], target.images[0], Counter[int]()
+
+    async def turn(number: int) -> None:
+        chance = random.Random(number)  # noqa: S311 (no secret)
+        word, version = f"{chance.getrandbits(64):x}", chance.getrandbits(31)
+        told = {"request_id": word, "label": f"label-{word}"}
+        for request in (
+            post(image, "/v1/classify", f"X-Client-ID: {word}", f"X-Request-ID: {word}", f"User-Agent: {word}"),
+            post(json.dumps(told).encode(), "/v1/feedback", "Content-Type: application/json"),
+            get(f"/{word}"),
+            get(f"/v1/models/{word}"),
+            post(image, f"/v1/classify?model={word}"),
+            post(image, f"/v1/classify?version={version}"),
+            post(image, f"/v1/classify?precision={word}"),
+            post(image, f"/v1/classify?{word}={word}"),
+            post(image, "/v1/classify", f"Content-Type: {word}/{word}", f"X-Priority: {word}"),
+            _with_method(number, word),
+        ):
+            statuses[(await client.send(request)).status] += 1
 
     async def invent(turns: int) -> set[str]:
-        for turn in range(turns):
-            word, version = f"{chance.getrandbits(64):x}", chance.getrandbits(31)
-            told = {"request_id": word, "label": f"label-{word}"}
-            for request in (
-                post(image, "/v1/classify", f"X-Client-ID: {word}", f"X-Request-ID: {word}", f"User-Agent: {word}"),
-                post(json.dumps(told).encode(), "/v1/feedback", "Content-Type: application/json"),
-                get(f"/{word}"),
-                get(f"/v1/models/{word}"),
-                post(image, f"/v1/classify?model={word}"),
-                post(image, f"/v1/classify?version={version}"),
-                post(image, f"/v1/classify?precision={word}"),
-                post(image, f"/v1/classify?{word}={word}"),
-                post(image, "/v1/classify", f"Content-Type: {word}/{word}", f"X-Priority: {word}"),
-                _with_method(turn, word),
-            ):
-                statuses[(await client.send(request)).status] += 1
+        numbers = iter(range(turns))
+
+        async def one_after_the_other() -> None:
+            for number in numbers:
+                await turn(number)
+
+        # many beside one another: feedback waits for a request that may not have been written down yet
+        await asyncio.gather(*(one_after_the_other() for _ in range(_BESIDE)))
         return set(target.metrics())
 
     for _ in range(_FOR_DRIFT):
