@@ -140,7 +140,8 @@ class Batcher:
     def abandon(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
         """Forget images that nobody waits for any more: their places are free at once and they are not run."""
         for future in futures:
-            future.cancel()
+            if not future.cancel() and future.exception() is None:  # it has run already, and nobody hears of it
+                self._observer.abandoned("respond")
         self._leave(self._queue.remove(lambda entry: entry.future.cancelled()))
 
     def next_batch(self) -> list[Entry]:
@@ -210,8 +211,7 @@ class Batcher:
     def _run_batch(self, batch: list[Entry]) -> _Outcome:
         started = perf_counter()
         try:
-            # cheaper than stacking; meanwhile numpy lets the loop go on, so that the next batch is larger
-            flat = np.concatenate([entry.image for entry in batch])
+            flat = np.concatenate([entry.image for entry in batch])  # the loop goes on meanwhile: a larger next batch
             outputs = self._run(flat.reshape(len(batch), *batch[0].image.shape))  # (N, H, W, C)
             ended = perf_counter()
             return _Outcome(outputs, outputs.unusable(), started, ended)

@@ -157,7 +157,7 @@ class Metrics:
         self._stages = tuple(Histogram(shared, STAGE, stage).index for stage in STAGES)
         self._rejected = {code: Counter(shared, REJECTED, code) for code in STATUS if code not in NO_REJECTION}
         self.internal_errors = {stage: Counter(shared, INTERNAL_ERRORS, stage) for stage in ("request", "inference")}
-        self.cancelled = {stage: Counter(shared, CANCELLED, stage) for stage in STAGES[:4]}
+        self.cancelled = {stage: Counter(shared, CANCELLED, stage) for stage in STAGES}
         self.in_flight = Counter(shared, IN_FLIGHT)
         self.input_pixels = Histogram(shared, INPUT_PIXELS)
         self._made: dict[tuple[object, ...], Any] = {}  # series that live on when what they speak of is loaded again

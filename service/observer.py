@@ -18,7 +18,7 @@ class Observer(Protocol):
         """Say that a batch of *size* images has been answered, and how long it ran."""
 
     def abandoned(self, stage: str) -> None:
-        """Say that nobody waits any more for an image that was in *stage*: decode, queue or inference."""
+        """Say that nobody waits any more for an image that was in *stage*: decode, queue, inference or respond."""
 
     def failed(self, size: int) -> None:
         """Say that a batch of *size* images has failed."""

@@ -27,7 +27,7 @@ _RECOVERY_S = 6.0
 _SETTLES_S = 3.0  # counters follow an answer
 _WINDOW_S = 2.0  # that a p99 is taken over
 _STRIDE_S = 0.25
-_STAGES = ("read", "decode", "queue", "inference")
+_STAGES = ("read", "decode", "queue", "inference", "respond")
 _ANSWERED = 'classifier_http_requests_total{code="200",method="POST",route="/v1/classify"}'
 _PROBE = "127.0.0.250"
 _LOADS = (0.5, 0.9)  # of the peak: what is normal, and what is nearly too much
@@ -177,8 +177,9 @@ async def _queued(probe: Client) -> float:
 async def _truth(target: Target, before: dict[str, float], step: Step) -> dict[str, int]:
     """Return what became of those who did not stay, as the server counts it, and how many images were run in vain.
 
-    Begun in time are those that were answered, those whose client left while they ran (who leaves the queue is counted
-    apart, and is never run), and those whose time passed at the device, of which their clients were told.
+    Begun in time are those that were answered, those whose client left while they ran or before it was told, and those
+    whose time passed at the device, of which their clients were told. Who leaves the queue is counted apart, and is
+    never run.
     """
     at_device = sum(one.code == "deadline at the device" for one in step.records)
     ends_at = perf_counter() + _SETTLES_S
@@ -188,7 +189,7 @@ async def _truth(target: Target, before: dict[str, float], step: Step) -> dict[s
         left = {stage: rose[f'classifier_cancelled_total{{stage="{stage}"}}'] for stage in _STAGES}
         answered = rose[_ANSWERED]
         run = sum(rose[name] for name in rose if name.startswith("classifier_images_total"))
-        in_vain = run - answered - left["inference"] - at_device
+        in_vain = run - answered - left["inference"] - left["respond"] - at_device
         if in_vain == 0 or perf_counter() > ends_at:
             break
         await asyncio.sleep(0.1)

@@ -60,6 +60,19 @@ async def test_nobody_gives_way_in_vain() -> None:
         await asyncio.gather(held, high, low)
 
 
+async def test_who_leaves_when_his_image_has_run_is_counted_as_such() -> None:
+    """Its answer is ready and nobody is told; an image that failed had none."""
+    device = Device(fails=lambda values: values == [7])
+    async with running(device, max_batch_size=1) as (batcher, seen):
+        answered, failed = submit(batcher, 1), submit(batcher, 7)
+        await asyncio.wait([answered, failed])
+
+        batcher.abandon([answered, failed])
+
+    assert seen.gone == ["respond"]
+    assert device.batches == [[1], [7]]
+
+
 async def test_abandoned_images_free_their_places_at_once() -> None:
     """Not only when the device comes to them, and they are never run."""
     device = Device(held=True)
