@@ -39,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._refusal: int | None = None
         self._in_head = False
         self._head_bytes = 0  # received since the head began: more than it, if the body came along
+        self._follows = False  # it came in one read with the end of the request before, and is not counted in there
         self._url = b""
         self._hosts = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -85,6 +86,7 @@ class Connection(asyncio.Protocol):
             if self._current is None:
                 self.expires_at = self._loop.time() + self._limits.header_timeout_s
         self._head_bytes += len(data)
+        self._follows = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -139,7 +141,7 @@ class Connection(asyncio.Protocol):
         """Start the exchange, after the ones before it."""
         self._in_head = False
         limits = self._limits
-        too_large = self._head_bytes > limits.max_header_bytes and self._head_is_too_large()
+        too_large = (self._follows or self._head_bytes > limits.max_header_bytes) and self._head_is_too_large()
         if too_large or len(self._headers) > limits.max_headers:
             self._refuse(431)
         parser = self._parser
@@ -173,6 +175,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Note that the request has arrived whole."""
+        self._head_bytes, self._follows = 0, True
         if self._receiving is not None:
             self._receiving.complete()
             if self._receiving is self._current:

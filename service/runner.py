@@ -49,6 +49,8 @@ class Runner:
                 await exchange.run(self._all.application)
                 exchange.task = None  # it leads back here
                 del exchange
+                if self._next is not None:  # it came pipelined: first let other clients have their turn
+                    await asyncio.sleep(0)
 
     def _wake(self) -> None:
         if self._wanted is not None and not self._wanted.done():

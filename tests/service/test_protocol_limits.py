@@ -2,10 +2,12 @@
 
 import asyncio
 import math
+from typing import Any
 
 import pytest
 
 from service.connections import HttpLimits
+from service.protocol import Connection
 from tests.service.site import CLOSE, get, post, serving, statuses, talk
 
 
@@ -240,3 +242,51 @@ async def test_a_slow_reader_gets_all_its_answers() -> None:
 
     assert statuses(answer) == [200] * 4
     assert len(answer) > 12_000_000
+
+
+class Sink(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def can_write_eof(self) -> bool:
+        return False
+
+
+async def test_a_body_is_not_counted_to_the_head_behind_it() -> None:
+    """However large it was, and though its end is read in one piece with how the next request begins."""
+    first, second = post(bytes(150_000)), get("/where")
+    async with serving() as site:
+        connection, sink = Connection(site.connections), Sink()
+        connection.connection_made(sink)
+        for piece in (first[:-10], first[-10:] + second[:10], second[10:]):
+            connection.data_received(piece)
+        async with asyncio.timeout(10):
+            while len(statuses(sink.written)) < 2:
+                await asyncio.sleep(0)
+
+    assert statuses(sink.written) == [200, 200]
+
+
+async def test_a_head_that_comes_with_the_request_before_it_has_the_same_limit() -> None:
+    """Though it is not known where it began."""
+    async with serving() as site:
+        answer = await talk(site, post(b"hello") + get("/where", "A: " + "x" * 70_000))
+
+    assert statuses(answer) == [200, 431]

@@ -66,6 +66,25 @@ async def test_one_that_was_started_before_the_other_has_returned_is_run() -> No
     connected.runner.close()
 
 
+async def test_between_pipelined_exchanges_others_have_their_turn() -> None:
+    """A thousand requests in one piece must not keep the loop to themselves."""
+    events: list[str] = []
+
+    async def application(scope: Any, receive: Receive, send: Send) -> None:
+        await answer(scope, receive, send)
+        events.append("exchange")
+        if len(events) == 1:
+            connected.start()
+            asyncio.get_running_loop().call_soon(events.append, "somebody else")
+
+    connected = Connected(application)
+    connected.start()
+    await connected.idle()
+    connected.runner.close()
+
+    assert events == ["exchange", "somebody else", "exchange"]
+
+
 async def test_a_client_that_leaves_ends_its_exchange_and_the_task() -> None:
     """What runs is cancelled, and nothing is left behind."""
     waits = asyncio.Event()
