@@ -6,6 +6,9 @@ from urllib.parse import parse_qsl
 
 from service.errors import BadParameter, quoted
 
+_NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")  # as JSON and most languages write it
+_NUMBER_LENGTH = 32  # characters; 24 are all that a double has
+
 
 def parse(query: bytes, known: Collection[str]) -> dict[str, str]:
     """Return the parameters of a query string; raises `BadParameter` for unknown, repeated or undecodable ones."""
@@ -42,7 +45,7 @@ def one_of(name: str, text: str, allowed: Collection[int]) -> int:
 
 
 def share(name: str, text: str) -> float:
-    """Return *text*, a decimal number such as 0.5, within [0, 1]; raises `BadParameter`."""
-    if re.fullmatch(r"[01]|[01]?\.[0-9]{1,16}", text) and float(text) <= 1:
+    """Return *text*, a number such as 0.5 or 5e-1, within [0, 1]; raises `BadParameter`."""
+    if len(text) <= _NUMBER_LENGTH and _NUMBER.fullmatch(text) and float(text) <= 1:
         return float(text)
     raise BadParameter(f"{name}: must be a number from 0 to 1")
