@@ -29,7 +29,7 @@ def busy(shared: Site, turns: int = 120) -> Iterator[None]:
     """The device runs one image for about half a second or more; it is done when the block ends."""
     with connected(shared.server.port, "127.0.0.99") as plug:
         plug.sendall(post(probe_image(turns=turns), target=TARGET))
-        settled(lambda: (in_flight(shared), shared.metrics()[DEPTH]), (2.0, 0.0))
+        settled(lambda: at_once(shared), (2.0, 0.0))
         yield
         assert one_reply(plug).status == 200
 
@@ -43,6 +43,12 @@ def quicken(shared: Site) -> None:
 def in_flight(shared: Site) -> float:
     """Requests that are being answered, the scrape among them."""
     return shared.metrics()["classifier_requests_in_flight"]
+
+
+def at_once(shared: Site) -> tuple[float, float]:
+    """Requests that are being answered and images that wait, as one scrape has them: what runs may end meanwhile."""
+    now = shared.metrics()
+    return now["classifier_requests_in_flight"], now[DEPTH]
 
 
 def test_f39_numbers_that_are_none(shared: Site) -> None:
@@ -134,7 +140,7 @@ def test_f43_clients_that_leave(shared: Site) -> None:
         settled(lambda: in_flight(shared), 1.0)
         with connected(shared.server.port) as running:
             running.sendall(post(probe_image(turns=250), target=TARGET))
-            settled(lambda: (in_flight(shared), shared.metrics()[DEPTH]), (2.0, 0.0))
+            settled(lambda: at_once(shared), (2.0, 0.0))
             with contextlib.ExitStack() as stack:
                 queued = [stack.enter_context(connected(shared.server.port)) for _ in range(3)]
                 for plug in queued:
@@ -143,7 +149,7 @@ def test_f43_clients_that_leave(shared: Site) -> None:
                 for plug in queued:
                     leave(plug)
                 # the places are free while what they waited for still runs: nobody waited for its end
-                settled(lambda: (in_flight(shared), shared.metrics()[DEPTH]), (2.0, 0.0))
+                settled(lambda: at_once(shared), (2.0, 0.0))
                 assert shared.metrics()[RUN] == run
             leave(running)
         settled(lambda: in_flight(shared), 1.0)
