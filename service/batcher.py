@@ -140,7 +140,7 @@ class Batcher:
     def abandon(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
         """Forget images that nobody waits for any more: their places are free at once and they are not run."""
         for future in futures:
-            if not future.cancel() and future.exception() is None:  # it has run already, and nobody hears of it
+            if not (future.cancel() or future.cancelled()) and future.exception() is None:  # it has run, for nobody
                 self._observer.abandoned("respond")
         self._leave(self._queue.remove(lambda entry: entry.future.cancelled()))
 
