@@ -26,6 +26,7 @@ from benchmarks.overload.site import SETTINGS, SHIPPED, Target, digits, photos, 
 REPORT = ROOT / "build" / "overload.json"
 ON_DIGITS = ("slow", "restarts", "mixed", "names")  # about the way of a request, not about the work
 KINDS = ("surge", "greedy", *ON_DIGITS)
+PLACES = ("store", "report")  # arguments that say nothing of what was measured
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def _shown(kind: str, arguments: argparse.Namespace) -> bool:
     """Measure one kind, put it into the report beside the others, and tell whether it has reached its goals."""
     print(f"{kind} …", file=sys.stderr, flush=True)
     report: Path = arguments.report
-    how = {"machine": machine.facts(), "arguments": {k: str(v) for k, v in vars(arguments).items()}}
+    how = {"machine": machine.facts(), "arguments": {k: str(v) for k, v in vars(arguments).items() if k not in PLACES}}
     found = how | _measure(kind, arguments)
     reached = goals(kind, found, arguments.requests)
     found["goals"] = [{**goal._asdict(), "met": goal.met} for goal in reached]
