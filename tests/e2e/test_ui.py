@@ -9,20 +9,13 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from models.preprocess import DecodeLimits, preprocess
-from tests.e2e.browser import Watched, browsing
+from tests.e2e.browser import Watched
 from tests.e2e.server import ROOT, Server, serving
 from tests.factories import encode, make_geometry, make_image, shipped_digit
 from tests.stores import make_store
 
 pytestmark = pytest.mark.e2e
 SEVEN = ROOT / "docs" / "samples" / "7.png"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with browsing() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.browser import Watched, browsing
+from tests.e2e.browser import Watched
 from tests.e2e.server import ROOT, Server, serving
 from tests.stores import make_store
 
@@ -28,13 +28,6 @@ VIOLATION = """([attempt, elsewhere]) => new Promise((resolve) => {
     if (made) document.body.append(made());
     else fetch(elsewhere).catch(() => undefined);
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with browsing() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from training.importing import importer, samples
 from training.importing.adapt import adapt
 from training.importing.importer import UNMEASURED, import_
 from training.importing.original import read
+from training.network import Network
 from training.publish import Exported
 from training.quiet import quiet
 
@@ -26,6 +27,15 @@ from training.quiet import quiet
 def imported(path: Path, root: Path, channels: int = 3, **wishes: Any) -> tuple[Exported, list[str]]:
     """Import with the samples that come along."""
     return import_(read(path), ModelStore(root), make_wishes(channels, **wishes), samples.bundled(channels))
+
+
+def stranger(network: Network, folder: Path) -> Path:
+    """Our own net as somebody else would export it: floats in, a frozen batch, no spec."""
+    path = folder / "stranger.onnx"
+    with quiet():
+        example = (torch.zeros(1, 1, 28, 28),)
+        torch.onnx.export(network.net, example, path, dynamo=True, verbose=False, external_data=False)
+    return path
 
 
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
@@ -196,10 +206,7 @@ def test_with_labelled_images_quality_and_precisions_are_measured(trained: Run, 
     """Our own LeNet as a stranger: floats in, a frozen batch; what comes back is as good as its own export."""
     blueprint, network = checkpoint.load(trained.best)
     digits = data.load("digits")
-    path = tmp_path / "stranger.onnx"
-    with quiet():
-        example = (torch.zeros(1, 1, 28, 28),)
-        torch.onnx.export(network.net, example, path, dynamo=True, verbose=False, external_data=False)
+    path = stranger(network, tmp_path)
     want = evaluate.answer(evaluate.of_network(network), digits.test.files, blueprint.geometry)
 
     exported, notes = import_(
@@ -230,10 +237,7 @@ def test_with_labelled_images_a_temperature_is_fitted(run: Run, tmp_path: Path) 
     """That which its own export gets of the same validation images."""
     blueprint, network = checkpoint.load(run.best)
     digits = data.load("digits")
-    path = tmp_path / "stranger.onnx"
-    with quiet():
-        example = (torch.zeros(1, 1, 28, 28),)
-        torch.onnx.export(network.net, example, path, dynamo=True, verbose=False, external_data=False)
+    path = stranger(network, tmp_path)
     own = calibrate.measure(blueprint, network, digits.validation)
 
     exported, notes = import_(
