@@ -26,9 +26,11 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"<svg", "SVG"),
 )
-MAX_CHUNKS = 65_536  # of a PNG; each costs Pillow's parser microseconds in Python
+MAX_CHUNKS = 32_768  # of a PNG, most of them pixels or frames, which cost Pillow's parser a microsecond each
+MAX_METADATA = 4_096  # chunks of a PNG that are neither; they cost several
 MAX_SEGMENTS = 4_096  # of a JPEG before its first scan, and bytes between them that belong to none
 
+_PICTURES = frozenset({b"IDAT", b"fcTL", b"fdAT"})  # PNG 3rd edition, 11.2.3 and 11.3.6
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # ITU-T T.81, table B.1
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _START_OF_SCAN, _END = 0xDA, 0xD9
@@ -73,9 +75,14 @@ def _png(data: bytes) -> Header | None:
     if len(data) < 33 or data[12:16] != b"IHDR":
         return None
     position, end = 8, len(data) - 12
+    metadata = 0
     for _ in range(MAX_CHUNKS):
         if position > end:
             return Header("PNG", _big(data, 16, 4), _big(data, 20, 4))
+        if data[position + 4 : position + 8] not in _PICTURES:
+            metadata += 1
+            if metadata > MAX_METADATA:
+                raise InvalidImage(f"a PNG file of more than {MAX_METADATA:,} chunks beside its picture")
         position += 12 + int.from_bytes(data[position : position + 4], "big")
     raise InvalidImage(f"a PNG file of more than {MAX_CHUNKS:,} chunks")
 

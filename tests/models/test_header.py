@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from models.errors import InvalidImage
-from models.header import MAX_CHUNKS, MAX_SEGMENTS, Header, read, sniff
+from models.header import MAX_CHUNKS, MAX_METADATA, MAX_SEGMENTS, Header, read, sniff
 from tests.factories import encode, make_image
 
 
@@ -68,7 +68,18 @@ def test_chunks_without_end_are_refused() -> None:
     empty = struct.pack(">I4sI", 0, b"teXt", zlib.crc32(b"teXt"))
 
     assert read(data[:33] + empty * 1_000 + data[33:], "PNG") == Header("PNG", 28, 28)
-    with pytest.raises(InvalidImage, match="more than 65,536 chunks"):
+    with pytest.raises(InvalidImage, match="more than 4,096 chunks beside its picture"):
+        read(data[:33] + empty * MAX_METADATA + data[33:], "PNG")
+
+
+@pytest.mark.parametrize("kind", [b"IDAT", b"fcTL", b"fdAT"])
+def test_a_picture_may_be_in_many_chunks(kind: bytes) -> None:
+    """Encoders write pieces of a few kilobytes, and animations two chunks a frame; there is an end to these, too."""
+    data = encode(make_image())
+    empty = struct.pack(">I4sI", 0, kind, zlib.crc32(kind))
+
+    assert read(data[:33] + empty * 20_000 + data[33:], "PNG") == Header("PNG", 28, 28)
+    with pytest.raises(InvalidImage, match="more than 32,768 chunks"):
         read(data[:33] + empty * MAX_CHUNKS + data[33:], "PNG")
 
 
