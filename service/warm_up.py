@@ -4,16 +4,17 @@ Past some size a batch is no faster an image, on a CPU soon: a larger one would 
 and leave less to decode while it runs. It knows a function that runs a batch, nothing of models or requests.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 
-_WORTH = 0.03  # what a larger batch must save of the time an image takes
+_WORTH = 0.02  # of the time that an image takes: if even the largest batch saves no more, nobody need wait for it
+_SIZES = 4  # at least, before that is judged
 _RUNS = 2  # of each size at least, the best one counts: the first of them does the first-time work
-_LONG_S = 0.5  # a size is run again until it has taken so long or has run this often: what is short is easily disturbed
-_MOST_RUNS = 6
+_LONG_S = 1.0  # a size is run again until it has taken so long or has run this often: what is short is easily disturbed
+_MOST_RUNS = 8
 _LONGEST_S = 2.0  # of a batch: a larger one is not tried, so that starts stay short, and waits too
 
 
@@ -23,21 +24,29 @@ Run = Callable[[npt.NDArray[np.uint8]], object]
 def warm_up(
     run: Run, shape: tuple[int, int, int], max_batch_size: int, clock: Callable[[], float] = perf_counter
 ) -> int:
-    """Run powers of two up to the limit, and the limit; return the smallest size that is about as good as the best.
+    """Run powers of two up to the limit, and the limit; return the first size that has nearly all there is to win.
 
-    Images are (H, W, C) of *shape*. Ends early when two doublings in a row have won nothing, or a batch takes seconds.
+    Images are (H, W, C) of *shape*. Ends early there, or where a batch would take seconds.
     """
     image_s: dict[int, float] = {}  # batch size → time of one image in it
     for size in sizes(max_batch_size):
-        images = np.zeros((size, *shape), np.uint8)
-        image_s[size] = _best(run, images, clock) / size
-        *before, last_but_one, last = [float("inf"), float("inf"), *image_s.values()]
-        if min(last_but_one, last) > min(before) * (1 - _WORTH):
+        batch_s = _best(run, np.zeros((size, *shape), np.uint8), clock)
+        if size > 1 and batch_s > _LONGEST_S:
             break
-        if image_s[size] * size > _LONGEST_S:
-            break
-    good = min(image_s.values()) / (1 - _WORTH)
-    return min(size for size, seconds in image_s.items() if seconds <= good)
+        image_s[size] = min([batch_s / size, *image_s.values()])  # slower than in a smaller batch: it was disturbed
+        if len(image_s) >= _SIZES and (good := _good_size(image_s)) is not None:
+            return good
+    return max(image_s)
+
+
+def _good_size(image_s: Mapping[int, float]) -> int | None:
+    """Return the smallest size in which an image takes hardly longer than it would in an endless batch, if any does.
+
+    A batch costs something of its own, such as reading all weights, and something for each image, so the time of an
+    image is a line over one part in the size. All sizes have their say in it: no single disturbed one decides.
+    """
+    own_s, each_s = np.polyfit([1 / size for size in image_s], list(image_s.values()), 1)
+    return min((size for size in image_s if own_s / size <= _WORTH * (own_s / size + each_s)), default=None)
 
 
 def sizes(max_batch_size: int) -> list[int]:
