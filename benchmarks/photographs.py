@@ -98,16 +98,20 @@ def _measure(
             for connections in sizes:
                 longer = max(window, _TURNS * connections / warm)
                 measures[f"{precision} {connections}"] = _http(url, body, connections, longer)
+        if swept and name == "lenet":  # how much of it is the machine's and the load generator's
+            bare = services.enter_context(servers.ceiling())
+            measures |= {
+                f"ceiling {connections}": _http(bare, body, connections, seconds) for connections in SWEEPS[name]
+            }
         found = _in_turn(measures, arguments.rounds, name)
     facts["finished"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     reports = {}
     if compared:
         reports["networks"] = {**facts, "ratios": _ratios(found, windows), "per_second": found}
     if swept:
-        by_connections = {str(connections): found[f"fp32 {connections}"] for connections in SWEEPS[name]}
-        best = max(by_connections.values(), key=median)
-        shares = {key: dataclasses.asdict(ratio(values, best)) for key, values in by_connections.items()}
-        reports["sweeps"] = {**facts, "share_of_best": shares, "per_second": by_connections}
+        reports["sweeps"] = {**facts, **_sweep(found, "fp32 ")}
+        if "ceiling 8" in found:
+            reports["sweeps"]["ceiling"] = _sweep(found, "ceiling ")
     return reports
 
 
@@ -127,6 +131,18 @@ def _ratios(found: Mapping[str, list[float]], precisions: Mapping[str, float]) -
     if "int8" in http:
         ratios["int8 ÷ fp32 over HTTP"] = ratio(http["int8"], http["fp32"])
     return {what: dataclasses.asdict(value) for what, value in ratios.items()}
+
+
+def _sweep(found: Mapping[str, list[float]], kind: str) -> dict[str, Any]:
+    """Return each number of connections' figures, and their share of the best one's."""
+    by_connections = {
+        what.removeprefix(kind): values
+        for what, values in found.items()
+        if what.startswith(kind) and what != f"{kind}limit"
+    }
+    best = max(by_connections.values(), key=median)
+    shares = {key: dataclasses.asdict(ratio(values, best)) for key, values in by_connections.items()}
+    return {"share_of_best": shares, "per_second": by_connections}
 
 
 def _http(url: str, body: Body, connections: int, seconds: float) -> Measure:

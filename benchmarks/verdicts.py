@@ -36,6 +36,8 @@ def verdicts(report: dict[str, Any]) -> Iterator[Verdict]:
     for name, measured in report.get("sweeps", {}).items():
         for connections, found in measured["share_of_best"].items():
             yield Verdict(name, f"{connections} connections ÷ best", Ratio(**found), BEST_SHARE)
+        for connections, found in measured.get("ceiling", {}).get("share_of_best", {}).items():
+            yield Verdict(name, f"the ceiling's {connections} ÷ its best", Ratio(**found), None)
 
 
 def _least(name: str, what: str, machine: dict[str, Any]) -> float | None:
