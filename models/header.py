@@ -26,11 +26,16 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"<svg", "SVG"),
 )
-MAX_CHUNKS = 32_768  # of a PNG, most of them pixels or frames, which cost Pillow's parser a microsecond each
-MAX_METADATA = 4_096  # chunks of a PNG that are neither; they cost several
+# Of a PNG's chunks. Each costs Pillow's parser microseconds in Python, and what is compressed beside the picture up to
+# a megabyte unpacked. Frames after the first are only counted: they end its work.
+MAX_CHUNKS = 32_768
+MAX_PIECES = 4_096  # of the picture; encoders write 8 KiB and more at a time
+MAX_BESIDE = 4_096  # that are no part of it
+MAX_COMPRESSED = 16  # among these
 MAX_SEGMENTS = 4_096  # of a JPEG before its first scan, and bytes between them that belong to none
 
-_PICTURES = frozenset({b"IDAT", b"fcTL", b"fdAT"})  # PNG 3rd edition, 11.2.3 and 11.3.6
+_FRAMES = frozenset({b"fcTL", b"fdAT"})  # PNG 3rd edition, 11.3.6
+_COMPRESSED = frozenset({b"iCCP", b"zTXt", b"iTXt"})  # the same, 11.3.2.3 and 11.3.3
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # ITU-T T.81, table B.1
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _START_OF_SCAN, _END = 0xDA, 0xD9
@@ -74,17 +79,25 @@ def _png(data: bytes) -> Header | None:
     """PNG 3rd edition, 11.2.1; whatever follows, there may not be chunks without end."""
     if len(data) < 33 or data[12:16] != b"IHDR":
         return None
-    position, end = 8, len(data) - 12
-    metadata = 0
-    for _ in range(MAX_CHUNKS):
-        if position > end:
-            return Header("PNG", _big(data, 16, 4), _big(data, 20, 4))
-        if data[position + 4 : position + 8] not in _PICTURES:
-            metadata += 1
-            if metadata > MAX_METADATA:
-                raise InvalidImage(f"a PNG file of more than {MAX_METADATA:,} chunks beside its picture")
+    position, end, chunks = 8, len(data) - 12, 0
+    pieces = beside = compressed = 0
+    while position <= end and chunks <= MAX_CHUNKS and (kind := data[position + 4 : position + 8]) != b"IEND":
+        chunks += 1
+        if kind == b"IDAT":
+            pieces += 1
+        elif not (pieces and kind in _FRAMES):
+            beside += 1
+            compressed += kind in _COMPRESSED
         position += 12 + int.from_bytes(data[position : position + 4], "big")
-    raise InvalidImage(f"a PNG file of more than {MAX_CHUNKS:,} chunks")
+    for count, most, what in (
+        (chunks, MAX_CHUNKS, "chunks"),
+        (pieces, MAX_PIECES, "pieces"),
+        (beside, MAX_BESIDE, "chunks beside its picture"),
+        (compressed, MAX_COMPRESSED, "compressed chunks beside its picture"),
+    ):
+        if count > most:
+            raise InvalidImage(f"a PNG file of more than {most:,} {what}")
+    return Header("PNG", _big(data, 16, 4), _big(data, 20, 4))
 
 
 def _jpeg(data: bytes) -> Header | None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from PIL import Image, _imaging
 
 MAX_PIXELS: Final = 16_384  # 128 × 128; above, decoding dominates and there is nothing to win
+MAX_BYTES: Final = 32_768  # more than that is metadata, or not tiny, and not to be walked through while others wait
 _HEADER: Final = struct.Struct(">8sI4s13sI")  # signature, then the first chunk: length, kind, layout, checksum
 _LAYOUT: Final = struct.Struct(">II5s")  # width, height; depth, colour type, compression, filter, interlace
 _CHUNK: Final = struct.Struct(">I4s")
@@ -46,7 +47,7 @@ def read_core(data: bytes, mode: str) -> Any | None:
 
 def _compressed(data: bytes) -> tuple[str, tuple[int, int], bytes] | None:
     """Return mode, size and the compressed pixels of a PNG that is small and plain, else None."""
-    if len(data) < _HEADER.size:
+    if not _HEADER.size <= len(data) <= MAX_BYTES:
         return None
     *start, layout, checksum = _HEADER.unpack_from(data)
     width, height, rest = _LAYOUT.unpack(layout)

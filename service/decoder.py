@@ -12,13 +12,12 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from models import png
 from models.errors import ImageTooLarge, ModelError
 from models.preprocess import DecodeLimits, decode, examine, open_image, preprocess, preprocess_tiny, ten_crop
 from models.spec import Geometry
 from service.errors import DeadlinePassed, Overloaded, RequestError
 
-TINY_PIXELS = 16_384  # 128 × 128
-TINY_BYTES = 32_768  # more than that is metadata, or not tiny
 Pixels = npt.NDArray[np.uint8]
 Decoded = Pixels | ModelError | RequestError
 
@@ -74,7 +73,7 @@ class Decoder:
                 return tiny[0]
             pixels = examine(data, geometry, self._limits)
             self._seen(pixels)
-            if pixels <= TINY_PIXELS and len(data) <= TINY_BYTES:
+            if pixels <= png.MAX_PIXELS and len(data) <= png.MAX_BYTES:
                 return preprocess(data, geometry, self._limits)
         except ModelError as error:
             return error

@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from models.errors import InvalidImage
-from models.header import MAX_CHUNKS, MAX_METADATA, MAX_SEGMENTS, Header, read, sniff
+from models.header import MAX_BESIDE, MAX_CHUNKS, MAX_COMPRESSED, MAX_PIECES, MAX_SEGMENTS, Header, read, sniff
 from tests.factories import encode, make_image
 
 
@@ -62,25 +62,39 @@ def test_a_header_that_is_cut_is_no_header(file_format: str) -> None:
             continue
 
 
-def test_chunks_without_end_are_refused() -> None:
-    """A PNG of ten megabytes of empty chunks would keep Pillow busy for seconds."""
-    data = encode(make_image())
-    empty = struct.pack(">I4sI", 0, b"teXt", zlib.crc32(b"teXt"))
-
-    assert read(data[:33] + empty * 1_000 + data[33:], "PNG") == Header("PNG", 28, 28)
-    with pytest.raises(InvalidImage, match="more than 4,096 chunks beside its picture"):
-        read(data[:33] + empty * MAX_METADATA + data[33:], "PNG")
+def chunks(kind: bytes, count: int) -> bytes:
+    """So many empty ones of a kind."""
+    return struct.pack(">I4sI", 0, kind, zlib.crc32(kind)) * count
 
 
-@pytest.mark.parametrize("kind", [b"IDAT", b"fcTL", b"fdAT"])
-def test_a_picture_may_be_in_many_chunks(kind: bytes) -> None:
-    """Encoders write pieces of a few kilobytes, and animations two chunks a frame; there is an end to these, too."""
-    data = encode(make_image())
-    empty = struct.pack(">I4sI", 0, kind, zlib.crc32(kind))
+PNG = encode(make_image())
+PIXELS_AT = PNG.index(b"IDAT") - 4
 
-    assert read(data[:33] + empty * 20_000 + data[33:], "PNG") == Header("PNG", 28, 28)
-    with pytest.raises(InvalidImage, match="more than 32,768 chunks"):
-        read(data[:33] + empty * MAX_CHUNKS + data[33:], "PNG")
+
+@pytest.mark.parametrize(
+    ("kind", "at", "most", "message"),
+    [
+        (b"tEXt", 33, MAX_BESIDE - 1, "4,096 chunks beside its picture"),  # IHDR is one, too
+        (b"fcTL", 33, MAX_BESIDE - 1, "4,096 chunks beside its picture"),
+        (b"tEXt", -12, MAX_BESIDE - 1, "4,096 chunks beside its picture"),
+        (b"iCCP", 33, MAX_COMPRESSED, "16 compressed chunks"),
+        (b"zTXt", 33, MAX_COMPRESSED, "16 compressed chunks"),
+        (b"iTXt", -12, MAX_COMPRESSED, "16 compressed chunks"),
+        (b"IDAT", PIXELS_AT, MAX_PIECES - 1, "4,096 pieces"),
+        (b"IDAT", -12, MAX_PIECES - 1, "4,096 pieces"),
+        (b"fdAT", -12, MAX_CHUNKS - 2, "32,768 chunks"),
+    ],
+)
+def test_chunks_without_end_are_refused(kind: bytes, at: int, most: int, message: str) -> None:
+    """They would keep Pillow busy for seconds; up to the limit they are not."""
+    assert read(PNG[:at] + chunks(kind, most) + PNG[at:], "PNG") == Header("PNG", 28, 28)
+    with pytest.raises(InvalidImage, match=f"more than {message}"):
+        read(PNG[:at] + chunks(kind, most + 1) + PNG[at:], "PNG")
+
+
+def test_what_follows_the_end_of_a_png_is_no_part_of_it() -> None:
+    """Padding, another file."""
+    assert read(PNG + bytes(2_000_000), "PNG") == Header("PNG", 28, 28)
 
 
 def test_segments_without_end_are_refused() -> None:
