@@ -1,6 +1,6 @@
 """The service under more load than it can take, and beside clients that mean ill.
 
-    python -m benchmarks.overload [surge slow greedy restarts mixed names] [--model alexnet] [--seconds 20] [--rounds 3]
+    python -m benchmarks.overload [all surge greedy slow restarts mixed names] [--model alexnet] [--seconds 20]
 
 The server runs on one core and the generator on another; nothing is retried, every request counted, every answer
 checked. Writes build/overload.json, where other kinds that stand there stay, prints tables, and fails when a figure is
@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,17 @@ PLACES = ("store", "report")  # arguments that say nothing of what was measured
 
 def main() -> None:
     """Measure and report."""
+    arguments = parsed(sys.argv[1:])
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    short = [kind for kind in arguments.kinds if not _shown(kind, arguments)]
+    print(f"all of it: {arguments.report}")
+    sys.exit(f"short of its goals: {', '.join(short)}" if short else 0)
+
+
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Return what is to be measured: without kinds, every kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=KINDS)
+    parser.add_argument("kinds", nargs="*", default="all", choices=(*KINDS, "all"))
     parser.add_argument("--model", default="alexnet", choices=("alexnet", "lenet"), help="of the surge")
     parser.add_argument("--store", type=Path, default=full_size.STORE, help="where the full-size model is or is put")
     parser.add_argument("--seconds", type=float, default=20, help="of each step")
@@ -40,11 +50,10 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200_000, help="of the mixed run; half of them for the others")
     parser.add_argument("--max-queue-ms", type=float, default=250, help="the estimated wait that the surge allows")
     parser.add_argument("--report", type=Path, default=REPORT)
-    arguments = parser.parse_args()
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    short = [kind for kind in arguments.kinds if not _shown(kind, arguments)]
-    print(f"all of it: {arguments.report}")
-    sys.exit(f"short of its goals: {', '.join(short)}" if short else 0)
+    arguments = parser.parse_args(words)
+    if "all" in arguments.kinds:
+        arguments.kinds = list(KINDS)
+    return arguments
 
 
 def _shown(kind: str, arguments: argparse.Namespace) -> bool:
