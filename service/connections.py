@@ -10,6 +10,8 @@ import httptools
 from service.exchange import Application
 
 _SWEEP_S = 0.5  # how much later than its limit a client may be cut off
+# Those who came together are late together, and would come back together: a few at a time, the others are heard between
+_AT_ONCE, _PORTIONS, _PAUSE_S = 8, 100, 0.005
 
 
 class Connection(Protocol):
@@ -81,6 +83,15 @@ class Connections:
 
     def _sweep(self) -> None:
         now = self.loop.time()
-        for connection in [one for one in self.open if one.expires_at < now]:
-            connection.expire()
-        self.loop.call_later(_SWEEP_S, self._sweep)
+        late = [one for one in self.open if one.expires_at < now]
+        self._expire(late, max(_AT_ONCE, len(late) // _PORTIONS))
+
+    def _expire(self, late: list[Connection], at_once: int) -> None:
+        now = self.loop.time()
+        for connection in late[:at_once]:
+            if connection.expires_at < now:  # it may have gone on since
+                connection.expire()
+        if rest := late[at_once:]:
+            self.loop.call_later(_PAUSE_S, self._expire, rest, at_once)
+        else:
+            self.loop.call_later(_SWEEP_S, self._sweep)
