@@ -52,7 +52,7 @@ class Exchange:
 
     __slots__ = (
         *("answered", "body_complete", "body_size", "disconnected", "keeps_alive", "rests", "scope", "task"),
-        *("_began", "_body", "_continued", "_head", "_is_head", "_waiter", "_wire"),
+        *("_began", "_body", "_continued", "_head", "_is_head", "_late", "_waiter", "_wire"),
     )
 
     def __init__(self, wire: Wire, scope: dict[str, Any], *, keeps_alive: bool) -> None:
@@ -71,6 +71,7 @@ class Exchange:
         self._continued = False
         self._is_head = scope["method"] == "HEAD"
         self._head: bytes | None = None
+        self._late = False
         self._waiter: asyncio.Future[None] | None = None
 
     def feed(self, data: bytes) -> None:
@@ -98,9 +99,9 @@ class Exchange:
         self.rests = True
 
     def time_out(self) -> None:
-        """Note that the body is late: who waits for it gets a `TimeoutError`."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(TimeoutError())
+        """Note that the body is late: who waits for it, or asks for more of it, gets a `TimeoutError`."""
+        self._late = True  # a piece that came in the same turn of the loop may have woken the waiter already
+        self._wake()
 
     def disconnect(self) -> None:
         """Note that the client is gone: who waits for the body hears of it, any other work for it is cancelled."""
@@ -131,7 +132,7 @@ class Exchange:
 
     async def receive(self) -> Message:
         """Return the next piece of the body, or `http.disconnect` (ASGI); raises `TimeoutError` when it is late."""
-        while not (self._body or self.body_complete or self.disconnected or self.answered):
+        while not (self._body or self.body_complete or self.disconnected or self.answered or self._late):
             if not self._continued:
                 self._continued = True
                 if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.scope["headers"]):
@@ -144,6 +145,8 @@ class Exchange:
                 self._waiter = None
         if self.disconnected:
             return {"type": "http.disconnect"}
+        if self._late and not (self.body_complete or self.answered):
+            raise TimeoutError
         body, self._body = b"".join(self._body), []
         return {"type": "http.request", "body": body, "more_body": not self.body_complete}
 

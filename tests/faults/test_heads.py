@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.server import require
-from tests.faults.site import Site, settled
+from tests.faults.site import Site
 from tests.faults.wire import connected, head, one_reply, post, replies, talk, until_closed
 
 pytestmark = pytest.mark.e2e
@@ -35,20 +35,17 @@ SLOW = {  # of slowhttptest: options, and connections
     "readers": (("-X", "-w", "1", "-y", "20", "-n", "1", "-z", "5", "-k", "3", "-u", "/v1/models"), 200),
 }
 PROBES = 'classifier_rejected_total{reason="method"}'  # the tool looks with GET whether the server still answers
-LEFT = 'classifier_cancelled_total{stage="read"}'  # and may hang up on the last few before they are cut off
 
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_f07_slow_clients_from_slowhttptest(shared: Site, tmp_path: Path, kind: str) -> None:
     """Hundreds of slow heads, bodies and readers: valid traffic goes on, and the log is no longer for it."""
     (*options, path), connections = SLOW[kind]
-    rejected: dict[str, int] = {}
-    cancelled: dict[str, int] = {}
-    before = shared.metrics()
+    rejected, probes = {"slow_client": connections} if kind == "bodies" else {}, shared.metrics()[PROBES]
     logged = shared.server.log.stat().st_size
     command = [require("slowhttptest"), *options, f"{shared.server.url}{path}"]
     command += ["-c", str(connections), "-r", str(connections), "-i", "1", "-l", "6", "-x", "24", "-p", "2"]
-    with shared.fault(rejected=rejected, cancelled=cancelled, grows_bytes=24 * 2**20):
+    with shared.fault(rejected=rejected, grows_bytes=24 * 2**20):
         attack = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         answered = 0
         while attack.poll() is None:
@@ -56,12 +53,7 @@ def test_f07_slow_clients_from_slowhttptest(shared: Site, tmp_path: Path, kind: 
             answered += 1
         assert attack.returncode == 0
         if kind == "bodies":
-            settled(lambda: shared.metrics()["classifier_requests_in_flight"], 1.0)
-            now = shared.metrics()
-            rejected["method"], left = (int(now[counter] - before[counter]) for counter in (PROBES, LEFT))
-            rejected["slow_client"] = connections - left
-            cancelled |= {"read": left} if left else {}
-            assert left < connections / 10
+            rejected["method"] = int(shared.metrics()[PROBES] - probes)
     assert answered > 100
     assert shared.server.log.stat().st_size - logged < 2_000
 

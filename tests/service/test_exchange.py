@@ -1,7 +1,10 @@
-"""service/exchange.py: what an exchange leaves behind."""
+"""service/exchange.py: a body that is late, and what an exchange leaves behind."""
 
+import asyncio
 import gc
 from typing import Any
+
+import pytest
 
 from service.exchange import Exchange, Receive, Send
 
@@ -42,3 +45,34 @@ async def test_an_exchange_is_gone_when_nobody_holds_it() -> None:
         assert not [one for one in gc.get_objects() if isinstance(one, Exchange)]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("pieces", [0, 1])
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_late_body_is_late_whenever_it_is_found_to_be(pieces: int, *, waits: bool) -> None:
+    """Before anybody waits for it, too, and in the turn of the loop in which another piece has come."""
+    exchange = Exchange(Wire(), {"method": "POST", "headers": []}, keeps_alive=True)
+    received = asyncio.ensure_future(exchange.receive())
+    if waits:
+        await asyncio.sleep(0)
+    for _ in range(pieces):
+        exchange.feed(b"x")
+
+    exchange.time_out()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(TimeoutError):
+            await received
+    assert not received.cancelled()
+
+
+async def test_a_body_that_is_whole_is_not_late() -> None:
+    """Its last piece came in the same turn."""
+    exchange = Exchange(Wire(), {"method": "POST", "headers": []}, keeps_alive=True)
+    received = asyncio.ensure_future(exchange.receive())
+    await asyncio.sleep(0)
+    exchange.feed(b"x")
+    exchange.complete()
+    exchange.time_out()
+
+    assert await received == {"type": "http.request", "body": b"x", "more_body": False}
