@@ -10,31 +10,19 @@ its batch, or with `DeadlinePassed`. All state belongs to the event loop; the de
 import asyncio
 import logging
 import math
-import queue
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import NamedTuple
-
-import numpy as np
 
 from service.admission import Claim, Room, RoomLimits
+from service.device import Device, Outcome
 from service.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
 from service.lanes import Entry, Image, Lanes
 from service.observer import Observer, Reason
 from service.outputs import Answer, Outputs
 
 logger = logging.getLogger("convserve.batcher")
-
-
-class _Outcome(NamedTuple):
-    """What a batch came to, the rows that have no answer, and from when to when it ran."""
-
-    outputs: Outputs | Exception
-    unusable: frozenset[int]
-    started: float
-    ended: float
+_LOOKS = 3  # turns of the loop that must bring nothing more
 
 
 class Batcher:
@@ -50,8 +38,8 @@ class Batcher:
         room: RoomLimits,
         in_loop: bool = False,
         gathers: bool = False,
+        light: bool = False,
     ) -> None:
-        self._run = run
         self._observer = observer
         self.max_batch_size = max_batch_size
         self.max_wait_ms = max_wait_ms
@@ -60,9 +48,13 @@ class Batcher:
         self._room = Room(replace(room, batch=max_batch_size))
         self._in_loop = in_loop
         self._gathers = gathers
+        self._light = light
+        # what is worth a run while more is coming: all where the loop runs it, else as much as may gather meanwhile
+        self._enough = max_batch_size if in_loop or not light else math.ceil(max_batch_size / 2)
+        self._looks = (1 if in_loop else _LOOKS) if light else 0
+        self._looked, self._seen = 0, 0  # looks that brought nothing new, and what the last one saw
         self._queue = Lanes()
         self._running: list[Entry] = []
-        self.busy_since: float | None = None  # when the batch began that the device's thread runs
         self.failed_in_row = 0  # batches without one usable answer
         self._turn: asyncio.Handle | None = None  # the next call of _dispatch, if one is due
         self._reason: Reason = "device_free"  # what the next batch has waited for
@@ -70,15 +62,18 @@ class Batcher:
         self._expiry: asyncio.TimerHandle | None = None
         self._expiry_at = math.inf
         self.idle = asyncio.Event()  # set while nothing waits and nothing runs
-        self._batches: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="device", daemon=True)
+        self._device = Device(run, self._finish)
+
+    @property
+    def busy_since(self) -> float | None:
+        """When the batch began that the device's thread runs, None while it runs none."""
+        return self._device.busy_since
 
     async def start(self) -> None:
-        """Start the device's thread; entries may be submitted from now on."""
+        """Start the device; entries may be submitted from now on."""
         self._loop = asyncio.get_running_loop()
         self.idle.set()
-        if not self._in_loop:
-            self._thread.start()
+        self._device.start()
 
     async def stop(self, timeout_s: float) -> None:
         """Refuse what comes, answer what is queued; returns when the device's thread has ended or the time is over."""
@@ -86,9 +81,7 @@ class Batcher:
         try:
             async with asyncio.timeout(timeout_s):
                 await self.idle.wait()
-                if self._thread.is_alive():
-                    self._batches.put(None)
-                    await self._loop.run_in_executor(None, self._thread.join)
+                await self._device.stop()
         except TimeoutError:
             logger.error("the device did not finish within %s s", timeout_s)  # noqa: TRY400 (the stack says nothing)
         if self._expiry is not None:
@@ -134,7 +127,9 @@ class Batcher:
                 self._turn = None
             if self._turn is None:
                 # at the end of this turn of the loop, so that requests read in the same turn share the batch
-                self._turn = self._loop.call_soon(self._dispatch)
+                self._turn = self._loop.call_soon(self._look)
+            elif len(self._queue) == self._enough and not self._in_loop:
+                self._dispatch()
         return future
 
     def abandon(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
@@ -162,12 +157,24 @@ class Batcher:
         self._observer.depth(self._room.waiting)
         return batch
 
-    def _dispatch(self) -> None:
+    def _look(self) -> None:
+        """Run what is queued, unless more is coming and there is not enough of it yet."""
+        waiting = len(self._queue)
+        if waiting < self._enough and not self._stopping:
+            self._looked = 0 if waiting != self._seen else self._looked + 1
+            self._seen = waiting
+            if self._looked < self._looks:
+                self._turn = self._loop.call_soon(self._look)
+                return
+        self._dispatch(idle=waiting < self._enough)
+
+    def _dispatch(self, *, idle: bool = False) -> None:
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
         if self._running or not self._queue:
             return
+        self._looked, self._seen = 0, 0
         full = len(self._queue) >= self.max_batch_size
         if not full and (wait_s := self._wait_s()):
             self._reason = "max_wait" if wait_s == self._max_wait_s else "gathered"
@@ -181,12 +188,9 @@ class Batcher:
             self._note_idle()
             return
         self._observer.dispatched("full" if full else "drain" if self._stopping else reason)
-        if self._in_loop:
-            self._finish(self._running, self._run_batch(self._running))
-        else:
-            self._room.begin(len(self._running))
-            self.busy_since = perf_counter()
-            self._batches.put(self._running)
+        self._room.begin(len(self._running))
+        # a loop that has nothing else to do runs a light model itself: the thread would have to be woken
+        self._device.begin(self._running, in_loop=self._in_loop or (idle and self._light and not full))
 
     def _wait_s(self) -> float:
         """Return for how long the oldest entry may wait for more to come.
@@ -203,30 +207,15 @@ class Batcher:
         """Return how many images are admitted and not queued yet."""
         return self._room.waiting - len(self._queue)
 
-    def _work(self) -> None:
-        """Run batches until told to end; the device's thread."""
-        while (batch := self._batches.get()) is not None:
-            self._loop.call_soon_threadsafe(self._finish, batch, self._run_batch(batch))
-
-    def _run_batch(self, batch: list[Entry]) -> _Outcome:
-        started = perf_counter()
-        try:
-            flat = np.concatenate([entry.image for entry in batch])  # the loop goes on meanwhile: a larger next batch
-            outputs = self._run(flat.reshape(len(batch), *batch[0].image.shape))  # (N, H, W, C)
-            ended = perf_counter()
-            return _Outcome(outputs, outputs.unusable(), started, ended)
-        except Exception as error:  # whatever the runtime raises must reach the entries of this batch
-            return _Outcome(error, frozenset(range(len(batch))), started, perf_counter())
-
-    def _finish(self, batch: list[Entry], outcome: _Outcome) -> None:
-        self._running, self.busy_since = [], None
+    def _finish(self, batch: list[Entry], outcome: Outcome) -> None:
+        self._running = []
         unusable, outputs = outcome.unusable, outcome.outputs
         if not isinstance(outputs, Exception):
             self._room.end(len(batch), outcome.ended - outcome.started)
-        if not self._in_loop:
+        if not self._in_loop and (not self._looks or len(self._queue) >= self._enough):
             self._dispatch()  # the device first, then those who wait
         elif self._queue:
-            self._turn = self._loop.call_soon(self._dispatch)  # after what has arrived meanwhile
+            self._turn = self._loop.call_soon(self._look)  # after what has arrived meanwhile
         inference_s = outcome.ended - outcome.started
         if unusable:
             self._note_failure(batch, outcome)
@@ -243,7 +232,7 @@ class Batcher:
                 self._observer.abandoned("inference")
         self._note_idle()
 
-    def _note_failure(self, batch: list[Entry], outcome: _Outcome) -> None:
+    def _note_failure(self, batch: list[Entry], outcome: Outcome) -> None:
         """Log what has failed and tell exactly those who asked for it."""
         unusable = outcome.unusable
         if isinstance(outcome.outputs, Exception):

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import httptools
 
+from service.balance import Balance
 from service.exchange import Application
 
 _SWEEP_S = 0.5  # how much later than its limit a client may be cut off
@@ -43,12 +44,35 @@ class Connections:
     application: Application
     limits: HttpLimits
     loop: asyncio.AbstractEventLoop
+    balance: Balance | None = None  # with the other workers of the server
     open: set[Connection] = field(default_factory=set)
     _date: tuple[Any, bytes] = (None, b"")
 
     def start(self) -> None:
         """Begin to sweep."""
         self.loop.call_later(_SWEEP_S, self._sweep)
+
+    def opened(self, connection: Connection, transport: Any) -> bool:
+        """Note a new connection; return False if another worker was given it."""
+        if self.balance is not None and self.balance.hands_on(transport):
+            return False
+        self.open.add(connection)
+        self.state.connections.add(connection)
+        if self.balance is not None:
+            self.balance.count(len(self.open))
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self.open.discard(connection)
+        self.state.connections.discard(connection)
+        if self.balance is not None:
+            self.balance.count(len(self.open))
+
+    def leave(self) -> None:
+        """Take no more connections from other workers."""
+        if self.balance is not None:
+            self.balance.leave()
 
     def date_header(self) -> bytes:
         """Return uvicorn's default headers, which it renews each second, as bytes."""

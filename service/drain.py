@@ -8,6 +8,7 @@ over. This depends on how uvicorn is made and fails loudly when that changes.
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -24,8 +25,8 @@ class Drain:
         self._grace_s = settings.drain_grace_s
         self.draining = False
 
-    def take_over(self, server: Any) -> None:
-        """Replace uvicorn's SIGTERM handler by ours."""
+    def take_over(self, server: Any, begins: Callable[[], None]) -> None:
+        """Replace uvicorn's SIGTERM handler by ours; *begins* is called when the drain does."""
         loop = asyncio.get_running_loop()
         handler: Any = server.handle_exit
         server.config.timeout_graceful_shutdown = self._grace_s
@@ -37,12 +38,13 @@ class Drain:
                 handler(number, frame)
                 return
             self.draining = True
-            loop.call_soon_threadsafe(self._begin, loop, server, handler)
+            loop.call_soon_threadsafe(self._begin, loop, server, handler, begins)
 
         signal.signal(signal.SIGTERM, on_sigterm)
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, server: Any, handler: Any) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop, server: Any, handler: Any, begins: Callable[[], None]) -> None:
         logger.info("draining: not ready from now on, serving for another %g s", self._delay_s)
+        begins()
 
         def end() -> None:
             if not server.should_exit:

@@ -51,20 +51,20 @@ class Connection(asyncio.Protocol):
 
     # from the transport
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
-        self._transport: Any = transport
-        self.write = transport.write  # type: ignore[attr-defined]
+        self._transport = transport
+        self.write = transport.write
         self._parser = httptools.HttpRequestParser(self)
         self._client = transport.get_extra_info("peername")
-        self._all.open.add(self)
-        self._all.state.connections.add(self)
+        if not self._all.opened(self, transport):
+            self._transport.abort()  # here; the client notices nothing
+            return
         self.expires_at = self._loop.time() + self._limits.header_timeout_s
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who works for this client."""
-        self._all.open.discard(self)
-        self._all.state.connections.discard(self)
+        self._all.closed(self)
         self.resume_writing()
         for exchange in (self._current, *self._pipelined):
             if exchange is not None:

@@ -95,7 +95,7 @@ class ConvServe:
     @bentoml.on_startup
     async def start(self) -> None:
         """Schedule loading; uvicorn opens the port when this returns."""
-        await worker.start()
+        await worker.start(bentoml.server_context.worker_index)
         if bentoml.server_context.worker_index in {None, 1}:
             warn_if_exposed(settings)
 

@@ -13,6 +13,7 @@ from service import families, hosting, logs
 from service.access import side_port, tls
 from service.access.front import in_front
 from service.app import App
+from service.balance import Balance
 from service.batcher import Batcher
 from service.cache import Cache
 from service.catalog import ServedModel
@@ -87,6 +88,7 @@ class Worker:
         )
         self.application = in_front(self.guard, settings)
         self._side_port: asyncio.Server | None = None
+        self._balance: Balance | None = None
 
     def phase(self) -> str | None:
         """Return what keeps this worker from being ready, None if nothing does."""
@@ -105,10 +107,11 @@ class Worker:
     def _show_ready(self) -> None:
         self._metrics.ready.set(float(self.phase() is None))
 
-    async def start(self) -> None:
+    async def start(self, number: int | None = None) -> None:
         """Begin to load in a thread and return, so that the port opens and health can be asked for.
 
         A worker that joins others returns only when it is ready: as soon as it accepts, it takes requests from them.
+        *number* tells the workers of a server apart, from 1; without, their connections are not shared out evenly.
         Raises `RuntimeError` when it cannot be; it is then started again, and the others serve on.
         """
         server = hosting.uvicorn_server()
@@ -116,10 +119,10 @@ class Worker:
         self._watchdog.start()
         self._health.start()
         if server is not None:
-            self._drain.take_over(server)
             loop = asyncio.get_running_loop()
             connections = Connections(server.server_state, self.application, self._settings.http_limits, loop)
             connections.start()
+            self._drain.take_over(server, connections.leave)
             server.config.ssl = tls.context(self._settings)
             scraped = Guard(
                 side_port.side_routes(self._app.routes), self._metrics, self._settings, lambda: self._drain.draining
@@ -136,10 +139,22 @@ class Worker:
             await self._loading
             if self._phase is not None:
                 raise RuntimeError(f"this worker cannot join the others: {self._phase}")
+        if server is not None and number is not None:
+            self._share_out(connections, folder, number)
+
+    def _share_out(self, connections: Connections, folder: Path, number: int) -> None:
+        """Begin to share the connections out among the workers, *number* of which this one is."""
+        if self._settings.workers == 1 or self._settings.tls_certificate is not None:  # TLS is begun, and not handed on
+            return
+        most = 2 * self._settings.workers  # a number is not used again while its worker is ending
+        connections.balance = self._balance = Balance(folder, number, most, lambda: Connection(connections))
+        self._balance.join()
 
     async def stop(self) -> None:
         """Answer what was admitted and end the threads."""
         self._phase = "stopped"
+        if self._balance is not None:
+            self._balance.close()
         if self._side_port is not None:
             self._side_port.close()
         for task in (self._loading, self._watching):
@@ -203,6 +218,7 @@ class Worker:
             room=replace(self._settings.room, capacity=limits.queue_capacity),
             # with one core for everything, a thread of its own would only take turns with the loop
             in_loop=loaded.light and self._settings.threads_per_worker == 1,
+            light=loaded.light,
             gathers=placement.provider == "cpu" and not loaded.light,
         )
         await batcher.start()

@@ -91,11 +91,13 @@ async def _run(kind: str, target: Target, arguments: argparse.Namespace, store: 
     if kind == "surge":
         return await surge.measure(target, seconds=seconds, rounds=arguments.rounds)
     if kind in ("slow", "greedy"):
-        peak = await _peak(target)
+        # beside a greedy client nobody gets full batches: what one may ask for is reckoned of two at a time
+        greedy = kind == "greedy"
+        peak = await _peak(target, connections=2 if greedy else 16)
         with tempfile.NamedTemporaryFile(suffix=".image") as body:
             body.write(target.images[0])
             body.flush()
-            rate = peak * (0.3 if kind == "slow" else 0.25)
+            rate = peak * (0.25 if greedy else 0.3)  # the first is half of its share
             return await hostile.beside(
                 target, kind, rate=rate, seconds=seconds, rounds=arguments.rounds, body=Path(body.name)
             )
@@ -106,9 +108,9 @@ async def _run(kind: str, target: Target, arguments: argparse.Namespace, store: 
     return await endurance.names(target, requests=requests // 2)
 
 
-async def _peak(target: Target) -> float:
+async def _peak(target: Target, connections: int) -> float:
     clients = target.clients()
-    peak = await openloop.closed(clients, target.requests(), connections=16, seconds=5)
+    peak = await openloop.closed(clients, target.requests(), connections=connections, seconds=5)
     for client in clients:
         client.close()
     return peak

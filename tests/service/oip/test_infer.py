@@ -261,10 +261,8 @@ async def test_statistics_count_what_was_done(start_worker: StartWorker) -> None
     assert image == {**found, "name": "lenet-image"}
     assert (found["name"], found["version"]) == ("lenet", "1")
     assert (found["inference_count"], found["execution_count"]) == (7, 4)
-    assert [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in found["batch_stats"]] == [
-        (1, 3),
-        (4, 1),
-    ]
+    runs = [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in found["batch_stats"]]
+    assert runs == [(1, 2), (2, 1), (3, 1)]  # of five at once, the first half of a batch is run while the rest gathers
     parts = found["inference_stats"]
     assert {part: parts[part]["count"] for part in parts} == {
         **dict.fromkeys(("success", "queue", "compute_input", "compute_infer", "compute_output"), 2),

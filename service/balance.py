@@ -1,0 +1,183 @@
+"""Shares the connections of a server out evenly among its workers.
+
+All of them accept from one socket, and whoever is awake first takes what has come: of 32 clients that connect together
+one worker at times gets all, and as clients keep their connections, the others stay idle. So a worker that has two
+more than another hands a new connection on, unread, to the one that has fewest (its descriptor, through a Unix
+socket, unix(7)). If that one cannot be reached, or shows no sign of life, the connection stays.
+
+The workers know of each other through numbers in one mapped file, where each has a row and writes in no other: how
+many connections it has, when its loop last turned, and which was the last to arrive of those that each of the others
+handed to it.
+"""
+
+import asyncio
+import contextlib
+import math
+import mmap
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+FILE: Final = "connections"
+_MARGIN: Final = 2  # so many more than another has: with one more, handing on would only swap the two
+_BEAT_S, _DEAD_MS = 0.5, 2_000  # how often a worker shows that it lives, and when it has not for too long
+_ARRIVED: Final = 2  # column of a row from which on the arrivals are: before them, connections and sign of life
+_AT_ONCE: Final = 64  # connections taken in one turn of the loop
+_DESCRIPTOR: Final = struct.Struct("@i")
+_MESSAGE: Final = struct.Struct("=HQ")  # from which worker, and the how many-th from it to this one
+
+
+class Balance:
+    """The part of worker *number*, from 1 to *most*, in *folder*; *protocol* is made for each connection."""
+
+    def __init__(self, folder: Path, number: int, most: int, protocol: Callable[[], asyncio.Protocol]) -> None:
+        if not 1 <= number <= most:
+            raise ValueError(f"worker {number} of {most}")
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._number, self._protocol = number, protocol
+        self._taking: set[asyncio.Task[Any]] = set()
+        self._others = [other for other in range(1, most + 1) if other != number]
+        self._width = _ARRIVED + most + 1
+        size = 8 * self._width * (most + 1)
+        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(descriptor, size)
+            self._cells = memoryview(mmap.mmap(descriptor, size)).cast("Q")
+        finally:
+            os.close(descriptor)
+        self._open = 0
+        self._beating: asyncio.TimerHandle | None = None
+        self._handed = {other: self._arrived(other) for other in self._others}
+        self._listening = _unix_socket()
+        self._from: set[socket.socket] = set()  # those who hand on to this worker
+        self._to: dict[int, socket.socket] = {}
+
+    def join(self) -> None:
+        """Be handed connections from now on."""
+        self._unlink()  # of one that was killed
+        self._listening.bind(self._address(self._number))
+        self._listening.listen()
+        asyncio.get_running_loop().add_reader(self._listening, self._accept)
+        self.count(self._open)
+        self._beat()
+
+    def leave(self) -> None:
+        """Be handed no more; what is on its way is still taken."""
+        self._unlink()
+        if self._beating is not None:
+            self._beating.cancel()
+        self._cells[self._number * self._width + 1] = 0
+
+    def close(self) -> None:
+        """Have nothing to do with the others any more."""
+        self.leave()
+        for one in (self._listening, *self._from):
+            asyncio.get_running_loop().remove_reader(one)
+        for one in (self._listening, *self._from, *self._to.values()):
+            one.close()
+        os.close(self._folder)
+
+    def count(self, connections: int) -> None:
+        """Say how many connections this worker has."""
+        self._open = connections
+        self._cells[self._number * self._width] = connections
+
+    def hands_on(self, transport: Any) -> bool:
+        """Hand a new connection to another worker if that has fewer; the transport is then to be closed."""
+        alive_ms = _now_ms() - _DEAD_MS
+        fewest, other = min((self._has(other, alive_ms), other) for other in self._others)
+        if self._open + 1 - fewest < _MARGIN:
+            return False
+        number = self._handed[other] + 1
+        try:
+            descriptor = transport.get_extra_info("socket").fileno()
+            message = _MESSAGE.pack(self._number, number)
+            passed = (socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(descriptor))
+            self._link(other).sendmsg([message], [passed])
+        except BlockingIOError:  # it has its hands full
+            return False
+        except OSError:  # it is gone; another may have taken its place by the next time
+            if (link := self._to.pop(other, None)) is not None:
+                link.close()
+            return False
+        self._handed[other] = number
+        return True
+
+    def _link(self, other: int) -> socket.socket:
+        """Return the connection to another worker, made when it is wanted first; raises `OSError`."""
+        if other not in self._to:
+            link = _unix_socket()
+            try:
+                link.connect(self._address(other))
+            except OSError:
+                link.close()
+                raise
+            self._to[other] = link
+        return self._to[other]
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            link, _ = self._listening.accept()
+            link.setblocking(False)
+            self._from.add(link)
+            asyncio.get_running_loop().add_reader(link, self._receive, link)
+
+    def _receive(self, link: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                message, descriptors, _, _ = socket.recv_fds(link, _MESSAGE.size, 1)
+            except BlockingIOError:
+                return
+            except OSError:  # it was killed
+                message, descriptors = b"", []
+            if not message:
+                asyncio.get_running_loop().remove_reader(link)
+                self._from.discard(link)
+                link.close()
+                return
+            sender, number = _MESSAGE.unpack(message)
+            self._cells[self._number * self._width + _ARRIVED + sender] = number
+            for descriptor in descriptors:
+                taking = asyncio.create_task(self._take(socket.socket(fileno=descriptor)))
+                self._taking.add(taking)
+                taking.add_done_callback(self._taking.discard)
+
+    async def _take(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        except (OSError, ValueError):  # the client is gone already; or it is none
+            connection.close()
+
+    def _beat(self) -> None:
+        self._cells[self._number * self._width + 1] = _now_ms()
+        self._beating = asyncio.get_running_loop().call_later(_BEAT_S, self._beat)
+
+    def _has(self, other: int, alive_ms: int) -> float:
+        """Return how many connections another worker has, with those that are on their way to it from here."""
+        connections, seen_ms = self._cells[other * self._width : other * self._width + _ARRIVED]
+        return connections + self._handed[other] - self._arrived(other) if seen_ms >= alive_ms else math.inf
+
+    def _arrived(self, other: int) -> int:
+        return self._cells[other * self._width + _ARRIVED + self._number]
+
+    def _unlink(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._number}.socket", dir_fd=self._folder)
+
+    def _address(self, worker: int) -> str:
+        """Return a short path to a worker's socket, wherever the folder is: it may have 107 bytes."""
+        return f"/proc/self/fd/{self._folder}/{worker}.socket"
+
+
+def _unix_socket() -> socket.socket:
+    """Return a socket that keeps messages whole, and holds some hundred of them; of datagrams it would be ten."""
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
