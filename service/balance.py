@@ -3,11 +3,12 @@
 All of them accept from one socket, and whoever is awake first takes what has come: of 32 clients that connect together
 one worker at times gets all, and as clients keep their connections, the others stay idle. So a worker that has two
 more than another hands a new connection on, unread, to the one that has fewest (its descriptor, through a Unix
-socket, unix(7)). If that one cannot be reached, or shows no sign of life, the connection stays.
+socket, unix(7)). If that one cannot be reached, or shows no sign of life, the connection stays where it is.
 
 The workers know of each other through numbers in one mapped file, where each has a row and writes in no other: how
-many connections it has, when its loop last turned, and which was the last to arrive of those that each of the others
-handed to it.
+many connections it has, when its loop last turned, since when it lives, and which was the last to arrive of those that
+each of the others handed to it. Socket and file lie in a folder that the parent makes for this server, this run and
+this user alone, so what is read there is believed.
 """
 
 import asyncio
@@ -22,12 +23,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-FILE: Final = "connections"
+FOLDER: Final = "_CONVSERVE_BALANCE"  # environment variable in which the workers find the folder
 _MARGIN: Final = 2  # so many more than another has: with one more, handing on would only swap the two
 _BEAT_S, _DEAD_MS = 0.5, 2_000  # how often a worker shows that it lives, and when it has not for too long
-_ARRIVED: Final = 2  # column of a row from which on the arrivals are: before them, connections and sign of life
+_OPEN, _SEEN, _SINCE, _ARRIVED = range(4)  # columns of a row; the last and those behind it are for one worker each
 _AT_ONCE: Final = 64  # connections taken in one turn of the loop
 _DESCRIPTOR: Final = struct.Struct("@i")
+_SPACE: Final = socket.CMSG_SPACE(_DESCRIPTOR.size)
 _MESSAGE: Final = struct.Struct("=HQ")  # from which worker, and the how many-th from it to this one
 
 
@@ -37,21 +39,23 @@ class Balance:
     def __init__(self, folder: Path, number: int, most: int, protocol: Callable[[], asyncio.Protocol]) -> None:
         if not 1 <= number <= most:
             raise ValueError(f"worker {number} of {most}")
-        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self._folder = folder
         self._number, self._protocol = number, protocol
         self._taking: set[asyncio.Task[Any]] = set()
         self._others = [other for other in range(1, most + 1) if other != number]
         self._width = _ARRIVED + most + 1
         size = 8 * self._width * (most + 1)
-        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(folder / "connections", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             os.ftruncate(descriptor, size)
             self._cells = memoryview(mmap.mmap(descriptor, size)).cast("Q")
         finally:
             os.close(descriptor)
         self._open = 0
+        self._coming: set[int] = set()  # descriptors of connections that have arrived and are not open yet
         self._beating: asyncio.TimerHandle | None = None
         self._handed = {other: self._arrived(other) for other in self._others}
+        self._known = dict.fromkeys(self._others, 0)  # since when each of them lived when it was last looked at
         self._listening = _unix_socket()
         self._from: set[socket.socket] = set()  # those who hand on to this worker
         self._to: dict[int, socket.socket] = {}
@@ -59,7 +63,8 @@ class Balance:
     def join(self) -> None:
         """Be handed connections from now on."""
         self._unlink()  # of one that was killed
-        self._listening.bind(self._address(self._number))
+        self._listening.bind(str(self._address(self._number)))
+        self._set(_SINCE, _now_ms())
         self._listening.listen()
         asyncio.get_running_loop().add_reader(self._listening, self._accept)
         self.count(self._open)
@@ -67,10 +72,10 @@ class Balance:
 
     def leave(self) -> None:
         """Be handed no more; what is on its way is still taken."""
-        self._unlink()
         if self._beating is not None:
             self._beating.cancel()
-        self._cells[self._number * self._width + 1] = 0
+        self._set(_SEEN, 0)
+        self._unlink()
 
     def close(self) -> None:
         """Have nothing to do with the others any more."""
@@ -79,30 +84,31 @@ class Balance:
             asyncio.get_running_loop().remove_reader(one)
         for one in (self._listening, *self._from, *self._to.values()):
             one.close()
-        os.close(self._folder)
 
     def count(self, connections: int) -> None:
         """Say how many connections this worker has."""
         self._open = connections
-        self._cells[self._number * self._width] = connections
+        self._set(_OPEN, connections + len(self._coming))
 
     def hands_on(self, transport: Any) -> bool:
         """Hand a new connection to another worker if that has fewer; the transport is then to be closed."""
+        descriptor = transport.get_extra_info("socket").fileno()
+        if descriptor in self._coming:  # it was handed on once: that is enough
+            return False
         alive_ms = _now_ms() - _DEAD_MS
-        fewest, other = min((self._has(other, alive_ms), other) for other in self._others)
-        if self._open + 1 - fewest < _MARGIN:
+        living = [other for other in self._others if self._get(other, _SEEN) >= alive_ms]
+        fewest, other = min(((self._has(other), other) for other in living), default=(math.inf, 0))
+        if self._open + len(self._coming) + 1 - fewest < _MARGIN:
             return False
         number = self._handed[other] + 1
         try:
-            descriptor = transport.get_extra_info("socket").fileno()
             message = _MESSAGE.pack(self._number, number)
             passed = (socket.SOL_SOCKET, socket.SCM_RIGHTS, _DESCRIPTOR.pack(descriptor))
             self._link(other).sendmsg([message], [passed])
         except BlockingIOError:  # it has its hands full
             return False
         except OSError:  # it is gone; another may have taken its place by the next time
-            if (link := self._to.pop(other, None)) is not None:
-                link.close()
+            self._unlink_from(other)
             return False
         self._handed[other] = number
         return True
@@ -112,7 +118,7 @@ class Balance:
         if other not in self._to:
             link = _unix_socket()
             try:
-                link.connect(self._address(other))
+                link.connect(str(self._address(other)))
             except OSError:
                 link.close()
                 raise
@@ -129,49 +135,68 @@ class Balance:
     def _receive(self, link: socket.socket) -> None:
         for _ in range(_AT_ONCE):
             try:
-                message, descriptors, _, _ = socket.recv_fds(link, _MESSAGE.size, 1)
+                message, passed, _, _ = link.recvmsg(_MESSAGE.size, _SPACE, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
             except OSError:  # it was killed
-                message, descriptors = b"", []
+                message, passed = b"", []
             if not message:
                 asyncio.get_running_loop().remove_reader(link)
                 self._from.discard(link)
                 link.close()
                 return
             sender, number = _MESSAGE.unpack(message)
-            self._cells[self._number * self._width + _ARRIVED + sender] = number
+            descriptors = [_DESCRIPTOR.unpack(data)[0] for _, _, data in passed]
+            self._coming.update(descriptors)
+            self.count(self._open)  # first, so that none is counted nowhere
+            self._set(_ARRIVED + sender, number)
             for descriptor in descriptors:
-                taking = asyncio.create_task(self._take(socket.socket(fileno=descriptor)))
+                taking = asyncio.create_task(self._take(descriptor))
                 self._taking.add(taking)
                 taking.add_done_callback(self._taking.discard)
 
-    async def _take(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
+    async def _take(self, descriptor: int) -> None:
+        connection = socket.socket(fileno=descriptor)
         try:
+            connection.setblocking(False)
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         except (OSError, ValueError):  # the client is gone already; or it is none
             connection.close()
+        finally:
+            self._coming.discard(descriptor)
+            self.count(self._open)
 
     def _beat(self) -> None:
-        self._cells[self._number * self._width + 1] = _now_ms()
+        self._set(_SEEN, _now_ms())
         self._beating = asyncio.get_running_loop().call_later(_BEAT_S, self._beat)
 
-    def _has(self, other: int, alive_ms: int) -> float:
+    def _has(self, other: int) -> int:
         """Return how many connections another worker has, with those that are on their way to it from here."""
-        connections, seen_ms = self._cells[other * self._width : other * self._width + _ARRIVED]
-        return connections + self._handed[other] - self._arrived(other) if seen_ms >= alive_ms else math.inf
+        if (since := self._get(other, _SINCE)) != self._known[other]:
+            self._known[other] = since
+            self._handed[other] = self._arrived(other)  # what was on its way to the one before it is lost
+            self._unlink_from(other)
+        return self._get(other, _OPEN) + self._handed[other] - self._arrived(other)
 
     def _arrived(self, other: int) -> int:
-        return self._cells[other * self._width + _ARRIVED + self._number]
+        return self._get(other, _ARRIVED + self._number)
+
+    def _get(self, worker: int, column: int) -> int:
+        return self._cells[worker * self._width + column]
+
+    def _set(self, column: int, value: int) -> None:
+        self._cells[self._number * self._width + column] = value
+
+    def _unlink_from(self, other: int) -> None:
+        if (link := self._to.pop(other, None)) is not None:
+            link.close()
 
     def _unlink(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{self._number}.socket", dir_fd=self._folder)
+        with contextlib.suppress(OSError):
+            self._address(self._number).unlink()
 
-    def _address(self, worker: int) -> str:
-        """Return a short path to a worker's socket, wherever the folder is: it may have 107 bytes."""
-        return f"/proc/self/fd/{self._folder}/{worker}.socket"
+    def _address(self, worker: int) -> Path:
+        return self._folder / f"{worker}.socket"
 
 
 def _unix_socket() -> socket.socket:

@@ -38,10 +38,11 @@ class Device:
         self._batches: queue.SimpleQueue[tuple[list[Entry], Image | None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread; batches may be run from now on."""
+    def start(self, *, threaded: bool) -> None:
+        """Start the thread if there is to be one; batches may be run from now on."""
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        if threaded:
+            self._thread.start()
 
     async def stop(self) -> None:
         """Return when the thread has ended."""
@@ -51,7 +52,12 @@ class Device:
 
     def begin(self, batch: list[Entry], *, in_loop: bool) -> None:
         """Run a batch; *in_loop*, it has run when this returns."""
-        images = _joined(batch) if _is_small(batch) else None
+        try:
+            images = _joined(batch) if _is_small(batch) else None
+        except Exception as error:  # whatever it is must reach the entries of this batch
+            now = perf_counter()
+            self._loop.call_soon(self._end, batch, error, now, now)
+            return
         if in_loop:
             self._end(batch, *self._time(batch, images))
         else:
@@ -66,7 +72,7 @@ class Device:
         started = perf_counter()
         try:
             outputs: Outputs | Exception = self._run(_joined(batch) if images is None else images)
-        except Exception as error:  # whatever the runtime raises must reach the entries of this batch
+        except Exception as error:  # as above, of the runtime
             outputs = error
         return outputs, started, perf_counter()
 

@@ -40,14 +40,19 @@ class Drain:
             self.draining = True
             loop.call_soon_threadsafe(self._begin, loop, server, handler, begins)
 
+        def on_sigint(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(begins)
+            handler(number, frame)
+
         signal.signal(signal.SIGTERM, on_sigterm)
+        signal.signal(signal.SIGINT, on_sigint)
 
     def _begin(self, loop: asyncio.AbstractEventLoop, server: Any, handler: Any, begins: Callable[[], None]) -> None:
         logger.info("draining: not ready from now on, serving for another %g s", self._delay_s)
-        begins()
 
         def end() -> None:
             if not server.should_exit:
                 handler(signal.SIGTERM, None)
 
         loop.call_later(self._delay_s, end)
+        begins()

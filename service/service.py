@@ -15,7 +15,7 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 
 from models.errors import ModelError
-from service import preflight
+from service import balance, preflight
 from service.access import checks
 from service.access.exposure import warn_if_exposed
 from service.guard import Receive, Scope, Send
@@ -89,6 +89,7 @@ class ConvServe:
         except (ModelError, InvalidSettings) as error:
             raise BentoMLException(str(error)) from error
         close_control_ports(_folder_until_exit("convserve-control-"))
+        os.environ[balance.FOLDER] = _folder_until_exit("convserve-balance-")
         if settings.metrics_dir is None:
             os.environ["CONVSERVE_METRICS_DIR"] = _folder_until_exit("convserve-metrics-")  # the workers inherit it
 

@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import logging
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import ModelError
-from service import families, hosting, logs
+from service import balance, families, hosting, logs
 from service.access import side_port, tls
 from service.access.front import in_front
 from service.app import App
@@ -139,16 +140,22 @@ class Worker:
             await self._loading
             if self._phase is not None:
                 raise RuntimeError(f"this worker cannot join the others: {self._phase}")
-        if server is not None and number is not None:
-            self._share_out(connections, folder, number)
+        if server is not None and number is not None and not (self._drain.draining or server.should_exit):
+            self._share_out(connections, number)
 
-    def _share_out(self, connections: Connections, folder: Path, number: int) -> None:
+    def _share_out(self, connections: Connections, number: int) -> None:
         """Begin to share the connections out among the workers, *number* of which this one is."""
-        if self._settings.workers == 1 or self._settings.tls_certificate is not None:  # TLS is begun, and not handed on
-            return
+        folder = os.environ.get(balance.FOLDER)
+        if folder is None or self._settings.workers == 1 or self._settings.tls_certificate is not None:
+            return  # with TLS, a connection is no longer at its beginning
         most = 2 * self._settings.workers  # a number is not used again while its worker is ending
-        connections.balance = self._balance = Balance(folder, number, most, lambda: Connection(connections))
-        self._balance.join()
+        try:
+            self._balance = Balance(Path(folder), number, most, lambda: Connection(connections))
+            self._balance.join()
+        except (OSError, ValueError) as error:
+            logger.warning("connections are not shared out among the workers: %s", error)
+            self._balance = None
+        connections.balance = self._balance
 
     async def stop(self) -> None:
         """Answer what was admitted and end the threads."""
@@ -218,7 +225,7 @@ class Worker:
             room=replace(self._settings.room, capacity=limits.queue_capacity),
             # with one core for everything, a thread of its own would only take turns with the loop
             in_loop=loaded.light and self._settings.threads_per_worker == 1,
-            light=loaded.light,
+            light=loaded.light and placement.provider == "cpu",
             gathers=placement.provider == "cpu" and not loaded.light,
         )
         await batcher.start()
