@@ -21,7 +21,7 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 FOLDER: Final = "_CONVSERVE_BALANCE"  # environment variable in which the workers find the folder
 _MARGIN: Final = 2  # so many more than another has: with one more, handing on would only swap the two
@@ -33,10 +33,18 @@ _SPACE: Final = socket.CMSG_SPACE(_DESCRIPTOR.size)
 _MESSAGE: Final = struct.Struct("=HQ")  # from which worker, and the how many-th from it to this one
 
 
-class Balance:
-    """The part of worker *number*, from 1 to *most*, in *folder*; *protocol* is made for each connection."""
+class Place(NamedTuple):
+    """Where the workers of a server meet, and which of them one is, from 1 on."""
 
-    def __init__(self, folder: Path, number: int, most: int, protocol: Callable[[], asyncio.Protocol]) -> None:
+    folder: Path
+    number: int
+
+
+class Balance:
+    """The part of the worker at *place*, of *most*; *protocol* is made for each connection."""
+
+    def __init__(self, place: Place, most: int, protocol: Callable[[], asyncio.Protocol]) -> None:
+        folder, number = place
         if not 1 <= number <= most:
             raise ValueError(f"worker {number} of {most}")
         self._folder = folder

@@ -3,9 +3,9 @@
 The rule: take what is queued the moment the device is free, up to `max_batch_size`. Under load the device's own time
 is the window in which the next batch gathers, so nobody waits for a timer; `max_wait_ms` (default 0) makes a free
 device wait for more. A light model is nearly always free: it gets half a batch, or less when no more is coming
-(docs/decisions/0006-take-what-is-queued.md). Order is kept. Every entry's future is resolved exactly once: with its answer, with the error of
-its batch, or with `DeadlinePassed`. All state belongs to the event loop; the device's thread only runs the model, or,
-`in_loop`, there is none and the loop runs it itself. It knows neither HTTP nor ONNX Runtime.
+(docs/decisions/0006-take-what-is-queued.md). Order is kept. Every entry's future is resolved exactly once: with its
+answer, with the error of its batch, or with `DeadlinePassed`. All state belongs to the event loop; the device's thread
+only runs the model, or, `in_loop`, there is none and the loop runs it itself. It knows neither HTTP nor ONNX Runtime.
 """
 
 import asyncio

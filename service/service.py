@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -96,7 +97,8 @@ class ConvServe:
     @bentoml.on_startup
     async def start(self) -> None:
         """Schedule loading; uvicorn opens the port when this returns."""
-        await worker.start(bentoml.server_context.worker_index)
+        number, folder = bentoml.server_context.worker_index, os.environ.get(balance.FOLDER)
+        await worker.start(None if number is None or folder is None else balance.Place(Path(folder), number))
         if bentoml.server_context.worker_index in {None, 1}:
             warn_if_exposed(settings)
 

@@ -3,18 +3,17 @@
 import asyncio
 import gc
 import logging
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import ModelError
-from service import balance, families, hosting, logs
+from service import families, hosting, logs
 from service.access import side_port, tls
 from service.access.front import in_front
 from service.app import App
-from service.balance import Balance
+from service.balance import Balance, Place
 from service.batcher import Batcher
 from service.cache import Cache
 from service.catalog import ServedModel
@@ -108,11 +107,11 @@ class Worker:
     def _show_ready(self) -> None:
         self._metrics.ready.set(float(self.phase() is None))
 
-    async def start(self, number: int | None = None) -> None:
+    async def start(self, place: Place | None = None) -> None:
         """Begin to load in a thread and return, so that the port opens and health can be asked for.
 
         A worker that joins others returns only when it is ready: as soon as it accepts, it takes requests from them.
-        *number* tells the workers of a server apart, from 1; without, their connections are not shared out evenly.
+        *place* is this worker's among those of its server; without, their connections are not shared out evenly.
         Raises `RuntimeError` when it cannot be; it is then started again, and the others serve on.
         """
         server = hosting.uvicorn_server()
@@ -140,17 +139,16 @@ class Worker:
             await self._loading
             if self._phase is not None:
                 raise RuntimeError(f"this worker cannot join the others: {self._phase}")
-        if server is not None and number is not None and not (self._drain.draining or server.should_exit):
-            self._share_out(connections, number)
+        if server is not None and place is not None and not (self._drain.draining or server.should_exit):
+            self._share_out(connections, place)
 
-    def _share_out(self, connections: Connections, number: int) -> None:
-        """Begin to share the connections out among the workers, *number* of which this one is."""
-        folder = os.environ.get(balance.FOLDER)
-        if folder is None or self._settings.workers == 1 or self._settings.tls_certificate is not None:
+    def _share_out(self, connections: Connections, place: Place) -> None:
+        """Begin to share the connections out among the workers."""
+        if self._settings.workers == 1 or self._settings.tls_certificate is not None:
             return  # with TLS, a connection is no longer at its beginning
         most = 2 * self._settings.workers  # a number is not used again while its worker is ending
         try:
-            self._balance = Balance(Path(folder), number, most, lambda: Connection(connections))
+            self._balance = Balance(place, most, lambda: Connection(connections))
             self._balance.join()
         except (OSError, ValueError) as error:
             logger.warning("connections are not shared out among the workers: %s", error)

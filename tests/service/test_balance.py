@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service import balance
-from service.balance import Balance
+from service.balance import Balance, Place
 from service.connections import Connections, HttpLimits
 
 
@@ -45,7 +45,7 @@ class Accepting:
         self._clients: list[asyncio.StreamWriter] = []
         state = SimpleNamespace(connections=set())
         self.connections = Connections(state, nothing, HttpLimits(), asyncio.get_running_loop())
-        self.connections.balance = self.balance = Balance(folder, number, most, lambda: Named(self))
+        self.connections.balance = self.balance = Balance(Place(folder, number), most, lambda: Named(self))
 
     async def listen(self) -> "Accepting":
         self.balance.join()
@@ -172,7 +172,7 @@ async def test_who_takes_the_place_of_one_that_was_killed_is_handed_connections(
 def test_a_number_beyond_the_table_is_a_mistake(tmp_path: Path) -> None:
     """It would write into another's row."""
     with pytest.raises(ValueError, match="worker 5 of 4"):
-        Balance(tmp_path, 5, 4, asyncio.Protocol)
+        Balance(Place(tmp_path, 5), 4, asyncio.Protocol)
 
 
 async def test_a_client_that_is_gone_already_is_dropped(tmp_path: Path) -> None:
