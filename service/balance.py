@@ -1,8 +1,8 @@
 """Shares the connections of a server out evenly among its workers.
 
 All of them accept from one socket, and whoever is awake first takes what has come: of 32 clients that connect together
-one worker at times gets all, and as clients keep their connections, the others stay idle. So a worker that has two
-more than another hands a new connection on, unread, to the one that has fewest (its descriptor, through a Unix
+one worker at times gets all, and as clients keep their connections, the others stay idle. So a worker that would
+have two more than another hands a new connection on, unread, to the one that has fewest (its descriptor, through a Unix
 socket, unix(7)). If that one cannot be reached, or shows no sign of life, the connection stays where it is.
 
 The workers know of each other through numbers in one mapped file, where each has a row and writes in no other: how
@@ -13,6 +13,7 @@ this user alone, so what is read there is believed.
 
 import asyncio
 import contextlib
+import logging
 import math
 import mmap
 import os
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+logger = logging.getLogger("convserve.balance")
 FOLDER: Final = "_CONVSERVE_BALANCE"  # environment variable in which the workers find the folder
 _MARGIN: Final = 2  # so many more than another has: with one more, handing on would only swap the two
 _BEAT_S, _DEAD_MS = 0.5, 2_000  # how often a worker shows that it lives, and when it has not for too long
@@ -41,14 +43,19 @@ class Place(NamedTuple):
 
 
 class Balance:
-    """The part of the worker at *place*, of *most*; *protocol* is made for each connection."""
+    """The part of the worker at *place*, of *most*; *protocol* is made for each connection.
 
-    def __init__(self, place: Place, most: int, protocol: Callable[[], asyncio.Protocol]) -> None:
+    While it is not *ready* it is handed nothing, and hands on what it has too much of.
+    """
+
+    def __init__(
+        self, place: Place, most: int, protocol: Callable[[], asyncio.Protocol], ready: Callable[[], bool]
+    ) -> None:
         folder, number = place
         if not 1 <= number <= most:
             raise ValueError(f"worker {number} of {most}")
         self._folder = folder
-        self._number, self._protocol = number, protocol
+        self._number, self._protocol, self._ready = number, protocol, ready
         self._taking: set[asyncio.Task[Any]] = set()
         self._others = [other for other in range(1, most + 1) if other != number]
         self._width = _ARRIVED + most + 1
@@ -102,6 +109,7 @@ class Balance:
         """Hand a new connection to another worker if that has fewer; the transport is then to be closed."""
         descriptor = transport.get_extra_info("socket").fileno()
         if descriptor in self._coming:  # it was handed on once: that is enough
+            self._coming.discard(descriptor)  # from here on it is counted as open
             return False
         alive_ms = _now_ms() - _DEAD_MS
         living = [other for other in self._others if self._get(other, _SEEN) >= alive_ms]
@@ -134,7 +142,7 @@ class Balance:
         return self._to[other]
 
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # out of descriptors, say: then there is nothing to be handed, either
             link, _ = self._listening.accept()
             link.setblocking(False)
             self._from.add(link)
@@ -143,7 +151,7 @@ class Balance:
     def _receive(self, link: socket.socket) -> None:
         for _ in range(_AT_ONCE):
             try:
-                message, passed, _, _ = link.recvmsg(_MESSAGE.size, _SPACE, socket.MSG_CMSG_CLOEXEC)
+                message, passed, flags, _ = link.recvmsg(_MESSAGE.size, _SPACE, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
             except OSError:  # it was killed
@@ -153,10 +161,12 @@ class Balance:
                 self._from.discard(link)
                 link.close()
                 return
+            if flags & socket.MSG_CTRUNC:
+                logger.error("out of descriptors: a connection that was handed on is lost")
             sender, number = _MESSAGE.unpack(message)
             descriptors = [_DESCRIPTOR.unpack(data)[0] for _, _, data in passed]
             self._coming.update(descriptors)
-            self.count(self._open)  # first, so that none is counted nowhere
+            self.count(self._open)
             self._set(_ARRIVED + sender, number)
             for descriptor in descriptors:
                 taking = asyncio.create_task(self._take(descriptor))
@@ -164,7 +174,12 @@ class Balance:
                 taking.add_done_callback(self._taking.discard)
 
     async def _take(self, descriptor: int) -> None:
-        connection = socket.socket(fileno=descriptor)
+        try:
+            connection = socket.socket(fileno=descriptor)
+        except OSError:
+            os.close(descriptor)
+            self._coming.discard(descriptor)
+            return
         try:
             connection.setblocking(False)
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
@@ -175,7 +190,7 @@ class Balance:
             self.count(self._open)
 
     def _beat(self) -> None:
-        self._set(_SEEN, _now_ms())
+        self._set(_SEEN, _now_ms() if self._ready() else 0)  # who only refuses is soon done, and would get everything
         self._beating = asyncio.get_running_loop().call_later(_BEAT_S, self._beat)
 
     def _has(self, other: int) -> int:
@@ -184,7 +199,8 @@ class Balance:
             self._known[other] = since
             self._handed[other] = self._arrived(other)  # what was on its way to the one before it is lost
             self._unlink_from(other)
-        return self._get(other, _OPEN) + self._handed[other] - self._arrived(other)
+        arrived = self._arrived(other)  # before what is open, which is written first: so none is counted nowhere
+        return self._get(other, _OPEN) + self._handed[other] - arrived
 
     def _arrived(self, other: int) -> int:
         return self._get(other, _ARRIVED + self._number)

@@ -26,7 +26,7 @@ class Drain:
         self.draining = False
 
     def take_over(self, server: Any, begins: Callable[[], None]) -> None:
-        """Replace uvicorn's SIGTERM handler by ours; *begins* is called when the drain does."""
+        """Put our handlers before uvicorn's; *begins* is called when the worker begins to leave."""
         loop = asyncio.get_running_loop()
         handler: Any = server.handle_exit
         server.config.timeout_graceful_shutdown = self._grace_s

@@ -148,7 +148,7 @@ class Worker:
             return  # with TLS, a connection is no longer at its beginning
         most = 2 * self._settings.workers  # a number is not used again while its worker is ending
         try:
-            self._balance = Balance(place, most, lambda: Connection(connections))
+            self._balance = Balance(place, most, lambda: Connection(connections), lambda: self.phase() is None)
             self._balance.join()
         except (OSError, ValueError) as error:
             logger.warning("connections are not shared out among the workers: %s", error)

@@ -27,6 +27,7 @@ class Named(asyncio.Protocol):
         self._worker = worker
 
     def connection_made(self, transport: Any) -> None:
+        self.transport = transport
         if self._worker.connections.opened(self, transport):  # type: ignore[arg-type]
             transport.write(self._worker.name)
         else:
@@ -41,11 +42,14 @@ class Accepting:
 
     def __init__(self, folder: Path, number: int, most: int = 4) -> None:
         self.name = b"%d" % number
+        self.ready = True
         self.server: asyncio.Server | None = None
         self._clients: list[asyncio.StreamWriter] = []
         state = SimpleNamespace(connections=set())
         self.connections = Connections(state, nothing, HttpLimits(), asyncio.get_running_loop())
-        self.connections.balance = self.balance = Balance(Place(folder, number), most, lambda: Named(self))
+        self.connections.balance = self.balance = Balance(
+            Place(folder, number), most, lambda: Named(self), lambda: self.ready
+        )
 
     async def listen(self) -> "Accepting":
         self.balance.join()
@@ -113,9 +117,35 @@ async def test_a_handed_connection_is_the_clients_own(tmp_path: Path) -> None:
         clients = [await one.greeted() for _ in range(2)]
         ((_, writer),) = [client for client in clients if client[0] == b"2"]
         (handed,) = other.connections.open
+        assert handed.transport.get_extra_info("peername") == writer.get_extra_info("sockname")  # type: ignore[attr-defined]
         assert len(one.connections.open) == 1
-        assert writer.get_extra_info("peername") == one.address()
-        assert handed is not None
+        assert other.balance._coming == set()
+
+
+async def test_what_was_handed_on_stays(tmp_path: Path) -> None:
+    """Also where somebody else has fewer by the time it arrives: nothing goes round in circles."""
+    async with two(tmp_path) as (one, other):
+        one.balance.count(5)
+        reader, writer = await asyncio.open_connection(*one.address())
+        while not one.balance._handed[2]:
+            await asyncio.sleep(0)
+        other.balance.count(50)
+        one.balance.count(0)
+        assert await reader.readexactly(1) == b"2"
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_who_is_not_ready_is_handed_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be done with refusing at once, and get everything; when it is ready it has its share."""
+    monkeypatch.setattr(balance, "_BEAT_S", 0.01)
+    async with two(tmp_path) as (one, other):
+        other.ready = False
+        await asyncio.sleep(0.05)
+        assert [(await one.greeted())[0] for _ in range(4)] == [b"1"] * 4
+        other.ready = True
+        await asyncio.sleep(0.05)
+        assert [(await one.greeted())[0] for _ in range(3)] == [b"2"] * 3
 
 
 async def test_what_is_on_its_way_counts(tmp_path: Path) -> None:
@@ -136,6 +166,7 @@ async def test_who_is_not_there_is_handed_nothing(tmp_path: Path, how: str, monk
     if how == "it was killed":
         other.die()
     if how == "its loop stands still":
+        other.balance._beating.cancel()  # type: ignore[union-attr]
         now_ms = balance._now_ms()
         monkeypatch.setattr(balance, "_now_ms", lambda: now_ms + 2_500)
     try:
@@ -154,7 +185,8 @@ async def test_who_takes_the_place_of_one_that_was_killed_is_handed_connections(
     for link in killed.balance._from:
         asyncio.get_running_loop().remove_reader(link)
     lost = [await asyncio.open_connection(*one.address()) for _ in range(4)]  # one's own are 3, on the way are 2
-    await asyncio.sleep(0.05)
+    while one.balance._handed[2] < 3 or len(one.connections.open) < 3:
+        await asyncio.sleep(0.001)
     killed.connections.balance.count(100)  # type: ignore[union-attr]
     killed.die()
 
@@ -172,7 +204,7 @@ async def test_who_takes_the_place_of_one_that_was_killed_is_handed_connections(
 def test_a_number_beyond_the_table_is_a_mistake(tmp_path: Path) -> None:
     """It would write into another's row."""
     with pytest.raises(ValueError, match="worker 5 of 4"):
-        Balance(Place(tmp_path, 5), 4, asyncio.Protocol)
+        Balance(Place(tmp_path, 5), 4, asyncio.Protocol, lambda: True)
 
 
 async def test_a_client_that_is_gone_already_is_dropped(tmp_path: Path) -> None:
@@ -182,8 +214,13 @@ async def test_a_client_that_is_gone_already_is_dropped(tmp_path: Path) -> None:
         transport = SimpleNamespace(get_extra_info=lambda _: theirs)
         one.balance.count(5)
         assert one.balance.hands_on(transport)
+        while not other.balance._taking:
+            await asyncio.sleep(0)
         await asyncio.sleep(0.05)
-        ours.close()
+        assert (other.connections.open, other.balance._coming, other.balance._taking) == (set(), set(), set())
+        assert one.balance._has(2) == 0
         theirs.close()
-        assert not other.connections.open
+        with pytest.raises(OSError, match=r"refused|reset|Broken"):  # nobody has the other end any more
+            ours.send(b"")
+        ours.close()
         assert (await one.greeted())[0] == b"2"
