@@ -99,18 +99,20 @@ def test_f41_exactly_what_does_not_fit_is_refused(shared: Site) -> None:
 
 
 def test_f42_a_deadline_that_passes_in_the_queue(shared: Site) -> None:
-    """504 when it does, and the image is never run."""
-    quicken(shared)
-    run = shared.metrics()[RUN]
-    with shared.fault(rejected={"deadline": 1}):
-        with busy(shared, turns=250), connected(shared.server.port) as plug:
-            began = time.monotonic()
-            plug.sendall(post(probe_image(), "X-Request-Timeout-Ms: 300", target=TARGET))
-            reply = one_reply(plug)
-            took_s = time.monotonic() - began
-        assert (reply.status, reply.code) == (504, "deadline")
-        assert 0.3 <= took_s < 0.6
-    assert shared.metrics()[RUN] == run + 1  # the one that kept the device busy
+    """504 when it does, to 20 ms in the best of several tries, and the image is never run."""
+    tries, took_s = 5, []
+    with shared.fault(rejected={"deadline": tries}):
+        for _ in range(tries):
+            quicken(shared)
+            run = shared.metrics()[RUN]
+            with busy(shared, turns=250), connected(shared.server.port) as plug:
+                began = time.monotonic()
+                plug.sendall(post(probe_image(), "X-Request-Timeout-Ms: 300", target=TARGET))
+                reply = one_reply(plug)
+                took_s.append(time.monotonic() - began)
+            assert (reply.status, reply.code) == (504, "deadline")
+            assert shared.metrics()[RUN] == run + 1  # the one that kept the device busy
+    assert 0.28 <= min(took_s) <= 0.32
 
 
 def test_f42_a_deadline_that_cannot_be_met(shared: Site) -> None:
