@@ -124,7 +124,7 @@ class Balance:
         except BlockingIOError:  # it has its hands full
             return False
         except OSError:  # it is gone; another may have taken its place by the next time
-            self._unlink_from(other)
+            self._drop_link(other)
             return False
         self._handed[other] = number
         return True
@@ -174,17 +174,13 @@ class Balance:
                 taking.add_done_callback(self._taking.discard)
 
     async def _take(self, descriptor: int) -> None:
+        connection: socket.socket | None = None
         try:
             connection = socket.socket(fileno=descriptor)
-        except OSError:
-            os.close(descriptor)
-            self._coming.discard(descriptor)
-            return
-        try:
             connection.setblocking(False)
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         except (OSError, ValueError):  # the client is gone already; or it is none
-            connection.close()
+            os.close(descriptor) if connection is None else connection.close()
         finally:
             self._coming.discard(descriptor)
             self.count(self._open)
@@ -198,7 +194,7 @@ class Balance:
         if (since := self._get(other, _SINCE)) != self._known[other]:
             self._known[other] = since
             self._handed[other] = self._arrived(other)  # what was on its way to the one before it is lost
-            self._unlink_from(other)
+            self._drop_link(other)
         arrived = self._arrived(other)  # before what is open, which is written first: so none is counted nowhere
         return self._get(other, _OPEN) + self._handed[other] - arrived
 
@@ -211,7 +207,7 @@ class Balance:
     def _set(self, column: int, value: int) -> None:
         self._cells[self._number * self._width + column] = value
 
-    def _unlink_from(self, other: int) -> None:
+    def _drop_link(self, other: int) -> None:
         if (link := self._to.pop(other, None)) is not None:
             link.close()
 

@@ -130,7 +130,7 @@ class Batcher:
             if self._turn is None:
                 # at the end of this turn of the loop, so that requests read in the same turn share the batch
                 self._turn = self._loop.call_soon(self._look)
-            elif len(self._queue) == self._enough and not self._in_loop:
+            elif len(self._queue) == self._enough:
                 self._dispatch()
         return future
 
@@ -192,7 +192,7 @@ class Batcher:
         self._observer.dispatched("full" if full else "drain" if self._stopping else reason)
         self._room.begin(len(self._running))
         # a loop that has nothing else to do runs a light model itself: the thread would have to be woken
-        self._device.begin(self._running, in_loop=self._in_loop or (idle and self._light and not full))
+        self._device.begin(self._running, in_loop=self._in_loop or (idle and self._light))
 
     def _wait_s(self) -> float:
         """Return for how long the oldest entry may wait for more to come.

@@ -68,22 +68,6 @@ async def test_in_the_loop_alone_a_whole_batch_gathers(in_loop: bool, batches: l
     assert where.batches == batches
 
 
-async def test_what_is_left_when_it_stops_is_run_at_once() -> None:
-    """Nobody waits for more."""
-    where = Where(held=True)
-    async with running(where, light=True) as (batcher, seen):
-        first = [submit(batcher, value) for value in range(2)]
-        await entered(where)
-        last = submit(batcher, 9)
-        stopping = asyncio.create_task(batcher.stop(5))
-        await asyncio.sleep(0)
-        where.open.set()
-        await asyncio.gather(*first, last, stopping)
-
-    assert where.batches == [[0, 1], [9]]
-    assert seen.reasons == ["device_free", "drain"]
-
-
 async def test_a_failure_in_the_loop_fails_its_batch_alone() -> None:
     """The next image is answered."""
     async with running(Device(fails=lambda values: 1 in values), light=True) as (batcher, _):

@@ -1,8 +1,10 @@
 """service/batcher.py: why a batch is run when it is, as metrics hear of it."""
 
 import asyncio
+from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.service.device import Device, claim, entered, running, submit
 
@@ -46,16 +48,24 @@ async def test_what_has_gathered_says_so() -> None:
         assert seen.reasons[1:] == ["gathered"]
 
 
-async def test_what_is_drained_says_so() -> None:
+@pytest.mark.parametrize(
+    ("changes", "first", "reasons"),
+    [
+        pytest.param({"max_wait_ms": 1000}, 4, ["full", "drain"], id="that would have waited for a timer"),
+        pytest.param({"light": True}, 2, ["device_free", "drain"], id="of a light model"),
+    ],
+)
+async def test_what_is_drained_says_so(changes: dict[str, Any], first: int, reasons: list[str]) -> None:
     """Nothing waits any longer once the batcher stops."""
     device = Device(held=True)
-    async with running(device, max_wait_ms=1000) as (batcher, seen):
-        first = [submit(batcher, value) for value in range(4)]
+    async with running(device, **changes) as (batcher, seen):
+        running_now = [submit(batcher, value) for value in range(first)]
         await entered(device)
         last = submit(batcher, 9)
         stopping = asyncio.create_task(batcher.stop(5))
         await asyncio.sleep(0)
         device.open.set()
-        await asyncio.gather(*first, last, stopping)
+        await asyncio.gather(*running_now, last, stopping)
 
-        assert seen.reasons == ["full", "drain"]
+        assert device.batches == [[*range(first)], [9]]
+        assert seen.reasons == reasons
