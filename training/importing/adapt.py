@@ -54,22 +54,26 @@ def adapt(
 def _prologue(
     original: Original, normalisation: Normalisation, *, bgr: bool
 ) -> tuple[list[NodeProto], dict[str, Array]]:
-    """Cast, `pixel · (scale / std) + (−mean / std)` per channel, the order of channels, the layout, the type."""
+    """Layout, cast, `pixel · (scale / std) + (−mean / std)` per channel, the order of channels, the type.
+
+    The layout changes first, while a pixel is one byte.
+    """
     std = np.array(normalisation.std, np.float64)
+    first = original.layout == "nchw"
+    shape = (-1, 1, 1) if first else (-1,)  # (C, 1, 1) or (C,)
     constants: dict[str, Array] = {
-        "normalize_weight": (normalisation.scale / std).astype(np.float32),  # (C,), the last dimension of images
-        "normalize_bias": (-np.array(normalisation.mean, np.float64) / std).astype(np.float32),
+        "normalize_weight": (normalisation.scale / std).astype(np.float32).reshape(shape),
+        "normalize_bias": (-np.array(normalisation.mean, np.float64) / std).astype(np.float32).reshape(shape),
     }
     steps: Steps = [
+        *([("Transpose", [], {"perm": [0, 3, 1, 2]})] if first else []),
         ("Cast", [], {"to": TensorProto.FLOAT}),
         ("Mul", ["normalize_weight"], {}),
         ("Add", ["normalize_bias"], {}),
     ]
     if bgr and original.channels == 3:
         constants["bgr"] = np.array([2, 1, 0], np.int64)
-        steps.append(("Gather", ["bgr"], {"axis": 3}))
-    if original.layout == "nchw":
-        steps.append(("Transpose", [], {"perm": [0, 3, 1, 2]}))
+        steps.append(("Gather", ["bgr"], {"axis": 1 if first else 3}))
     if original.kind != TensorProto.FLOAT:
         steps.append(("Cast", [], {"to": original.kind}))
     nodes, value = [], IMAGES

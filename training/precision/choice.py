@@ -1,10 +1,10 @@
-"""How int8 is made of a model: ranges, and the first and last layer in floats, tried in turn and judged on validation.
+"""How int8 is made of a model: kinds of ranges, tried in turn and judged on validation.
 
 A judge of its own, so that the test split, which admits or refuses what comes of it, has had no part in it. How a try
 is quantized is quantize.py's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +13,11 @@ import onnx
 from training import evaluate
 from training.data import Pixels
 from training.evaluate import Floats
-from training.graphs import WEIGHTED, outside_layers
-from training.precision import quantize, ranges
-from training.precision.ranges import Histogram
+from training.precision import quantize, ranges, rounding
 
 ENOUGH_IMAGES = 100  # that a try agrees on, all of them, for no other to be made: one of them is 1%
 MOST_IMAGES = 512  # of the validation split: more would judge no better, and take longer
 BATCH = 8  # of which all values between the layers are in memory at once
-ENDS = "first and last layer in fp32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ def best_int8(model: onnx.ModelProto, calibration: Iterator[Pixels], validation:
     images = list(validation)
     want = _logits(model, images)
     best, tries = None, 0
-    for attempt in _tries(model, calibration, images, want):
+    for attempt in _tries(model, list(calibration), images, want):
         tries += 1
         if best is None or attempt.rank() > best.rank():
             best = attempt
@@ -60,36 +57,18 @@ def best_int8(model: onnx.ModelProto, calibration: Iterator[Pixels], validation:
     return best, tries
 
 
-def _tries(model: onnx.ModelProto, calibration: Iterator[Pixels], images: list[Pixels], want: Floats) -> Iterator[Try]:
-    """Try the ranges with all layers in int8, then the best of them with the first and the last layer in floats."""
+def _tries(
+    model: onnx.ModelProto, calibration: Sequence[Pixels], images: Sequence[Pixels], want: Floats
+) -> Iterator[Try]:
+    """Try each kind of ranges."""
     prepared = quantize.prepare(model)
     seen = quantize.observe(prepared, calibration)
-    ranks = {}  # and no models, which may be large
-    for method in ranges.METHODS:
-        attempt = _try(prepared, method, seen, images, want)
-        ranks[method] = attempt.rank()
-        yield attempt
-    yield _try(prepared, max(ranks, key=ranks.__getitem__), seen, images, want, ends=True)
-
-
-def _try(
-    prepared: onnx.ModelProto,
-    method: str,
-    seen: dict[str, Histogram],
-    images: list[Pixels],
-    want: Floats,
-    *,
-    ends: bool = False,
-) -> Try:
-    limits = {name: ranges.METHODS[method](histogram) for name, histogram in seen.items()}
-    model = quantize.to_int8(prepared, limits, _ends(prepared.graph) if ends else ())
-    got = _logits(model, images)
-    return Try(
-        method=f"{method}, {ENDS}" if ends else method,
-        agreement=float((got.argmax(axis=1) == want.argmax(axis=1)).mean()),
-        fidelity_db=_fidelity_db(got, want),
-        model=model,
-    )
+    moments = rounding.moments(prepared, calibration)
+    for method, cut in ranges.METHODS.items():
+        int8 = quantize.to_int8(prepared, {name: cut(histogram) for name, histogram in seen.items()}, moments)
+        got = _logits(int8, images)
+        agreement = float((got.argmax(axis=1) == want.argmax(axis=1)).mean())
+        yield Try(method, agreement, _fidelity_db(got, want), int8)
 
 
 def _fidelity_db(got: Floats, want: Floats) -> float:
@@ -103,13 +82,6 @@ def _fidelity_db(got: Floats, want: Floats) -> float:
     return float(10 * np.log10(signal / max(noise, 1e-12 * signal)))
 
 
-def _ends(graph: onnx.GraphProto) -> list[str]:
-    """Return the names of the first and the last layer with weights."""
-    outside = {node.name for node in outside_layers(graph)}
-    layers = [node.name for node in graph.node if node.op_type in WEIGHTED and node.name not in outside]
-    return [layers[0], layers[-1]]
-
-
-def _logits(model: onnx.ModelProto, images: list[Pixels]) -> Floats:
+def _logits(model: onnx.ModelProto, images: Iterable[Pixels]) -> Floats:
     predict = evaluate.of_model_file(model.SerializeToString())
     return np.concatenate([predict(batch).logits for batch in images])

@@ -19,6 +19,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from training.data import Pixels
 from training.graphs import IMAGES, LOGITS, WEIGHTED, outside_layers, producers
+from training.precision import rounding
+from training.precision.pixels import normalise_rows
 from training.precision.ranges import Histogram, Range
 
 # With what lies between two layers with weights, or the way between them would lead through floats.
@@ -75,10 +77,12 @@ def observe(prepared: onnx.ModelProto, batches: Iterable[Pixels]) -> dict[str, H
     return seen
 
 
-def to_int8(prepared: onnx.ModelProto, ranges: Mapping[str, Range], in_floats: Iterable[str] = ()) -> onnx.ModelProto:
+def to_int8(
+    prepared: onnx.ModelProto, ranges: Mapping[str, Range], seen: rounding.Floats | None = None
+) -> onnx.ModelProto:
     """Return *prepared* with its layers in 8 bits: weights with a scale for each channel, activations static (QDQ).
 
-    *ranges* are those of its values; the nodes *in_floats* stay as they are.
+    *ranges* are those of its values; *seen* are `rounding.moments` of what its first layer sees.
     """
     limits = {
         name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
@@ -94,7 +98,7 @@ def to_int8(prepared: onnx.ModelProto, ranges: Mapping[str, Range], in_floats: I
             None,
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=INT8_OPERATORS,
-            nodes_to_exclude=[*(node.name for node in outside_layers(prepared.graph)), *in_floats],
+            nodes_to_exclude=[node.name for node in outside_layers(prepared.graph)],
             per_channel=True,
             activation_type=QuantType.QUInt8,  # unsigned × signed is what VNNI multiplies
             weight_type=QuantType.QInt8,
@@ -103,7 +107,10 @@ def to_int8(prepared: onnx.ModelProto, ranges: Mapping[str, Range], in_floats: I
         )
         result = onnx.load(quantized)
     del result.metadata_props[:]
+    if seen is not None:
+        rounding.round_together(result.graph, prepared, seen)
     _unround_logits(result.graph)
+    normalise_rows(result.graph)
     return result
 
 

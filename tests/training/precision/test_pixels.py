@@ -1,0 +1,87 @@
+"""training/precision/pixels.py: normalisation by rows gives the same integers; other graphs are left alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import NodeProto, TensorProto
+
+from tests.training.graph_factory import make_model, node
+from training.graphs import IMAGES
+from training.precision.pixels import normalise_rows
+
+SIZE = (5, 7)
+WEIGHT = np.array([0.017, 0.0175, 0.0174], np.float32).reshape(3, 1, 1)
+BIAS = np.array([-2.1, -2.0, -1.8], np.float32).reshape(1, 3, 1, 1)
+FLOAT_NODES = (
+    node("Transpose", [IMAGES], "moved", perm=[0, 3, 1, 2]),
+    node("Cast", ["moved"], "cast", to=TensorProto.FLOAT),
+    node("Mul", ["cast", "weight"], "scaled"),
+    node("Add", ["scaled", "bias"], "normalised"),
+)
+
+
+def model(nodes: Sequence[NodeProto] = FLOAT_NODES, channels: int = 3, **constants: np.ndarray) -> onnx.ModelProto:
+    """Normalisation and what makes integers of it."""
+    quantize = node("QuantizeLinear", [nodes[-1].output[0], "scale", "zero"], "integers")
+    back = node("DequantizeLinear", ["integers", "scale", "zero"], "floats")
+    return make_model(
+        [*nodes, quantize, back],
+        ["batch", *SIZE, channels],
+        {"floats": ["batch", channels, *SIZE]},
+        {
+            "weight": WEIGHT,
+            "bias": BIAS,
+            "scale": np.array(0.0185, np.float32),
+            "zero": np.array(114, np.uint8),
+            **constants,
+        },
+        kind=TensorProto.UINT8,
+        name=IMAGES,
+    )
+
+
+def run(given: onnx.ModelProto, batch: int, channels: int = 3) -> np.ndarray:
+    """What a graph makes of noise."""
+    images = np.random.default_rng(5).integers(0, 256, (batch, *SIZE, channels), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(given.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {IMAGES: images})[0])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_same_integers_come_out_of_rows(batch: int) -> None:
+    """Each to the last bit, and pixels are multiplied by vectors as long as a row."""
+    before, after = model(), model()
+    normalise_rows(after.graph)
+    onnx.checker.check_model(after, full_check=True)
+
+    np.testing.assert_array_equal(run(after, batch), run(before, batch))
+    kinds = ["Reshape", "Cast", "Mul", "Add", "Reshape", "Transpose", "QuantizeLinear", "DequantizeLinear"]
+    assert [one.op_type for one in after.graph.node] == kinds
+    tensors = {tensor.name: list(tensor.dims) for tensor in after.graph.initializer}
+    assert [tensors[one.input[1]] for one in after.graph.node[2:4]] == [[SIZE[1] * 3]] * 2
+    assert "weight" not in tensors
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(model(FLOAT_NODES[:2]), id="nothing normalises"),
+        pytest.param(model(weight=np.array(0.017, np.float32)), id="one number for all channels"),
+        pytest.param(model(weight=np.ones((1, 1, 7), np.float32)), id="a number for each column"),
+        pytest.param(model((*FLOAT_NODES, node("Relu", ["normalised"], "positive"))), id="a layer in between"),
+        pytest.param(
+            model(channels=1, weight=WEIGHT[:1], bias=BIAS[:, :1]),
+            id="one channel, whose number is no vector",
+        ),
+    ],
+)
+def test_what_is_not_known_stays_as_it_is(given: onnx.ModelProto) -> None:
+    """Not a byte of it changes."""
+    before = given.SerializeToString(deterministic=True)
+
+    normalise_rows(given.graph)
+
+    assert given.SerializeToString(deterministic=True) == before
