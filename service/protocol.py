@@ -180,6 +180,7 @@ class Connection(asyncio.Protocol):
             self._receiving.complete()
             if self._receiving is self._current:
                 self.expires_at = math.inf  # from here on the engine keeps the time
+                self._resume_reading()  # a large body had it paused, and who does not read is not told of a hang-up
             self._receiving = None
 
     # from the exchange
@@ -218,8 +219,7 @@ class Connection(asyncio.Protocol):
         elif self._refusal is not None:
             self._send_refusal()
         else:
-            if self._reading_paused:
-                self._resume_reading()
+            self._resume_reading()
             patience_s = self._limits.header_timeout_s if self._in_head else self._limits.keep_alive_s
             self.expires_at = self._loop.time() + patience_s
 

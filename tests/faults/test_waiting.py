@@ -131,8 +131,13 @@ def leave(plug: socket.socket) -> None:
     plug.close()
 
 
-def test_f43_clients_that_leave(shared: Site) -> None:
-    """While sending, queued, or running: the place is free at once, what was queued never runs, nothing is a 5xx."""
+@pytest.mark.parametrize("behind", [0, 200_000], ids=["small", "large"])
+def test_f43_clients_that_leave(shared: Site, behind: int) -> None:
+    """While sending, queued, or running: the place is free at once, what was queued never runs, nothing is a 5xx.
+
+    Large are bodies with so many bytes *behind* the image, more than is read ahead.
+    """
+    more = bytes(behind)
     run, failed = shared.metrics()[RUN], server_errors(shared)
     with shared.fault(cancelled={"read": 1, "queue": 3, "inference": 1}):
         with connected(shared.server.port) as plug:
@@ -141,12 +146,12 @@ def test_f43_clients_that_leave(shared: Site) -> None:
             leave(plug)
         settled(lambda: in_flight(shared), 1.0)
         with connected(shared.server.port) as running:
-            running.sendall(post(probe_image(turns=250), target=TARGET))
+            running.sendall(post(probe_image(turns=250) + more, target=TARGET))
             settled(lambda: at_once(shared), (2.0, 0.0))
             with contextlib.ExitStack() as stack:
                 queued = [stack.enter_context(connected(shared.server.port)) for _ in range(3)]
                 for plug in queued:
-                    plug.sendall(post(probe_image(), target=TARGET))
+                    plug.sendall(post(probe_image() + more, target=TARGET))
                 settled(lambda: shared.metrics()[DEPTH], 3.0)
                 for plug in queued:
                     leave(plug)

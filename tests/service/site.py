@@ -28,7 +28,7 @@ class Site:
         routes = (
             Route("/echo", {"POST": self.echo}, takes_body=True),
             Route("/where", {"GET": self.where}),
-            Route("/wait", {"GET": self.wait}),
+            Route("/wait", {"GET": self.wait, "POST": self.wait}, takes_body=True),
             Route("/long", {"GET": self.long}),
             Route("/greedy", {"GET": self.greedy}),
         )

@@ -119,11 +119,12 @@ async def test_permission_to_send_a_body_is_given_when_it_is_wanted() -> None:
         assert statuses(await talk(site, post(b"hello!", "Expect: 100-continue")[:-6])) == [413]
 
 
-async def test_who_hangs_up_is_not_worked_for() -> None:
-    """The handler is cancelled where it waits."""
+@pytest.mark.parametrize("size", [0, 100, 200_000])
+async def test_who_hangs_up_is_not_worked_for(size: int) -> None:
+    """The handler is cancelled where it waits, also if it has got a body of more than is read ahead."""
     async with serving() as site:
         _, writer = await asyncio.open_connection("127.0.0.1", site.port)
-        writer.write(get("/wait"))
+        writer.write(post(bytes(size)).replace(b"/echo", b"/wait") if size else get("/wait"))
         await site.began.wait()
 
         writer.close()
