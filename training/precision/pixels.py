@@ -28,8 +28,8 @@ Constants = dict[str, npt.NDArray[np.generic]]
 def normalise_rows(graph: onnx.GraphProto) -> None:
     """Let *graph*, which is changed, normalise rows of pixels, where integers are made of them directly behind it.
 
-    Only for images of several channels that are transposed, cast and then normalised by a number for each channel;
-    all other graphs stay as they are.
+    Only for images of several channels that are transposed, cast and then normalised, by a number for each channel or
+    one for all; other graphs stay as they are.
     """
     height, width, channels = (size.dim_value for size in graph.input[0].type.tensor_type.shape.dim[1:])
     constants: Constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -42,7 +42,7 @@ def normalise_rows(graph: onnx.GraphProto) -> None:
     flat = [_node("Reshape", [IMAGES, f"{_ROWS}_shape"], _ROWS), _node("Cast", [_ROWS], f"{_ROWS}_cast", to=FLOAT)]
     for step in steps:
         constant = f"{step.input[1]}_rows"
-        new[constant] = np.tile(constants[step.input[1]].reshape(-1), width)
+        new[constant] = np.tile(np.resize(constants[step.input[1]], channels), width)
         flat.append(_node(step.op_type, [flat[-1].output[0], constant], f"{step.output[0]}_rows"))
     flat += [
         _node("Reshape", [flat[-1].output[0], f"{_WHOLE}_shape"], _WHOLE),
@@ -70,9 +70,9 @@ def _is_normalisation(nodes: Sequence[NodeProto], constants: Constants, channels
     if tuple(kinds[:2]) != _MOVING or not set(kinds[2:]) <= set(_NORMALISING):
         return False
     perm = next((list(attribute.ints) for attribute in nodes[0].attribute if attribute.name == "perm"), [])
-    shapes = [constants[node.input[1]].shape if node.input[1] in constants else () for node in steps]
-    per_channel = [shape[-3:] == (channels, 1, 1) and np.prod(shape) == channels for shape in shapes]
-    return perm == _CHANNELS_FIRST and bool(steps) and all(per_channel)
+    shapes = [constants[node.input[1]].shape if node.input[1] in constants else (0,) for node in steps]
+    known = [np.prod(shape) == 1 or (shape[-3:] == (channels, 1, 1) and np.prod(shape) == channels) for shape in shapes]
+    return perm == _CHANNELS_FIRST and bool(steps) and all(known)
 
 
 def _node(kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> NodeProto:
@@ -84,9 +84,9 @@ def _replace(graph: onnx.GraphProto, old: Sequence[NodeProto], new: Sequence[Nod
     gone = {node.output[0] for node in old}
     nodes = [*new, *(node for node in graph.node if node.output[0] not in gone)]
     values = [value for value in graph.value_info if value.name not in gone]
-    tensors = [*graph.initializer, *(numpy_helper.from_array(array, name) for name, array in constants.items())]
-    used = {name for node in nodes for name in node.input}
+    unused = {name for node in old for name in node.input} - {name for node in nodes for name in node.input}
+    tensors = [tensor for tensor in graph.initializer if tensor.name not in unused]
     del graph.node[:], graph.value_info[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.value_info.extend(values)
-    graph.initializer.extend(tensor for tensor in tensors if tensor.name in used)
+    graph.initializer.extend([*tensors, *(numpy_helper.from_array(array, name) for name, array in constants.items())])

@@ -18,8 +18,8 @@ from onnx.utils import Extractor
 from training.data import Pixels
 from training.graphs import IMAGES, WEIGHTED, producers
 
-MOST_INPUTS = 1024  # of one output; a first layer has tens or hundreds
-PATCHES = 4096  # of a batch, at most: more say nothing new
+MOST_INPUTS = 4096  # of one output; a first layer has tens or hundreds, of a network that takes patches some thousands
+PATCHES = 1024  # of an image, at most: more say nothing new
 DAMPING = 1e-4  # of the mean square of an input: inputs that are always equal could not be told apart without
 LARGEST = 127  # of a weight: as far as the quantizer's scales reach on both sides
 
@@ -29,22 +29,23 @@ Floats = npt.NDArray[np.float64]
 def moments(prepared: onnx.ModelProto, batches: Iterable[Pixels]) -> Floats | None:
     """Return E[x xᵀ] of what one output of the first layer sees, (inputs, inputs), on *batches*, uint8 (N, H, W, C).
 
-    None if that layer is no convolution over all channels, or one of too many inputs.
+    None if that layer is no convolution over all channels in float32, or one of too many inputs.
     """
     layer, weights = _first_layer(prepared)
+    if layer is None or layer.op_type != "Conv" or weights.dtype != np.float32:
+        return None
     inputs = int(np.prod(weights.shape[1:]))
-    whole = all(attribute.i == 1 for attribute in layer.attribute if attribute.name == "group")
-    if layer.op_type != "Conv" or not whole or not 0 < inputs <= MOST_INPUTS:
+    if not 0 < inputs <= MOST_INPUTS or any(one.i != 1 for one in layer.attribute if one.name == "group"):
         return None
     see = _patches(prepared, layer, np.eye(inputs, dtype=np.float32).reshape(inputs, *weights.shape[1:]))
+    random = np.random.default_rng(0)  # at even distances they might all be of one column
     total, count = np.zeros((inputs, inputs)), 0
-    for images in batches:
-        seen = see.run(None, {IMAGES: images})[0]  # (N, inputs, H, W)
-        flat = np.moveaxis(seen, 1, -1).reshape(-1, inputs)
-        some = flat[:: len(flat) // PATCHES | 1].astype(np.float64)  # an odd step takes from all columns in turn
-        total += some.T @ some
-        count += len(some)
-    return total / count
+    for image in (image for images in batches for image in images):
+        seen = see.run(None, {IMAGES: image[np.newaxis]})[0].reshape(inputs, -1)
+        some = random.choice(seen, min(PATCHES, seen.shape[1]), axis=1, replace=False).astype(np.float64)
+        total += some @ some.T
+        count += some.shape[1]
+    return total / count if count else None
 
 
 def round_together(graph: onnx.GraphProto, prepared: onnx.ModelProto, seen: Floats) -> None:
@@ -53,7 +54,7 @@ def round_together(graph: onnx.GraphProto, prepared: onnx.ModelProto, seen: Floa
     The scales stay, and so does everything else.
     """
     layer, weights = _first_layer(prepared)
-    quantized = next(node for node in graph.node if node.name == layer.name)
+    quantized = next(node for node in graph.node if layer is not None and node.name == layer.name)
     dequantize = producers(graph.node)[quantized.input[1]]
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     integers, scales = (tensors[name] for name in dequantize.input[:2])
@@ -74,11 +75,12 @@ def _rounded(weights: Floats, seen: Floats) -> Floats:
     return found
 
 
-def _first_layer(model: onnx.ModelProto) -> tuple[NodeProto, npt.NDArray[np.float32]]:
-    """Return the first node with weights, and those; none where they are computed."""
-    layer = next(node for node in model.graph.node if node.op_type in WEIGHTED)
-    weights = (numpy_helper.to_array(tensor) for tensor in model.graph.initializer if tensor.name == layer.input[1])
-    return layer, next(weights, np.empty((0, 0), np.float32))
+def _first_layer(model: onnx.ModelProto) -> tuple[NodeProto | None, npt.NDArray[np.float32]]:
+    """Return the first node with weights, None if there is none, and those, none where they are computed."""
+    layer = next((node for node in model.graph.node if node.op_type in WEIGHTED), None)
+    known = (tensor for tensor in model.graph.initializer if layer is not None and tensor.name == layer.input[1])
+    weights = next(known, None)
+    return layer, np.empty((0, 0), np.float32) if weights is None else numpy_helper.to_array(weights)
 
 
 def _patches(model: onnx.ModelProto, layer: NodeProto, each: npt.NDArray[np.float32]) -> onnxruntime.InferenceSession:

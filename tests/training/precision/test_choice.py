@@ -10,7 +10,7 @@ from models.spec import Geometry
 from tests.training.test_export import spec_of
 from training import data, evaluate
 from training.data import Pixels
-from training.precision import choice, ranges
+from training.precision import choice, quantize, ranges, rounding
 from training.publish import Exported
 
 
@@ -40,18 +40,25 @@ def test_one_try_is_enough_where_validation_agrees_on_all_of_many_images(settled
 def test_few_images_prove_nothing_and_all_ways_are_tried(settled: Exported) -> None:
     """The one with the least noise is chosen: no other is nearer to fp32."""
     found, tries = best(settled, 40)
-    geometry, digits = spec_of(settled.path).geometry, data.load("digits")
-    first, *others = choice._tries(
-        onnx.load(settled.path),
-        list(spread(digits.train.files, geometry, 64)),
-        images := list(spread(digits.validation.files, geometry, 40)),
-        choice._logits(onnx.load(settled.path), images),
-    )
+    geometry, digits, model = spec_of(settled.path).geometry, data.load("digits"), onnx.load(settled.path)
+    calibration = list(spread(digits.train.files, geometry, 64))
+    validation = list(spread(digits.validation.files, geometry, 40))
+    attempts = list(choice._tries(model, calibration, validation, choice._logits(model, validation)))
 
-    assert tries == len(ranges.METHODS)
+    assert tries == len(attempts) == len(ranges.METHODS)
     assert found.agreement == 1
-    assert found.rank() == max(attempt.rank() for attempt in (first, *others))
-    assert found.rank() > first.rank()
+    assert found.rank() == max(attempt.rank() for attempt in attempts)
+
+
+def test_the_first_layer_is_rounded_for_the_training_images(settled: Exported) -> None:
+    """Its integers are those of rounding.py, on the images that the ranges come from."""
+    found, _ = best(settled, 120)
+    geometry, files = spec_of(settled.path).geometry, data.load("digits").train.files
+    prepared, images = quantize.prepare(onnx.load(settled.path)), list(spread(files, geometry, 64))
+    limits = {name: ranges.least_to_greatest(seen) for name, seen in quantize.observe(prepared, images).items()}
+
+    assert found.model == quantize.to_int8(prepared, limits, rounding.moments(prepared, images))
+    assert found.model != quantize.to_int8(prepared, limits)
 
 
 def test_the_noise_is_that_of_the_logits(settled: Exported) -> None:

@@ -19,7 +19,7 @@ from training.publish import Exported
 RNG = np.random.default_rng(3)
 
 
-def convolution(weights: tuple[int, ...], **attributes: Any) -> onnx.ModelProto:
+def convolution(weights: tuple[int, ...], size: tuple[int, int] = (9, 8), **attributes: Any) -> onnx.ModelProto:
     """Pixels of three channels into one convolution."""
     nodes = [
         node("Transpose", [IMAGES], "moved", perm=[0, 3, 1, 2]),
@@ -28,7 +28,7 @@ def convolution(weights: tuple[int, ...], **attributes: Any) -> onnx.ModelProto:
     ]
     values = RNG.normal(size=weights).astype(np.float32)
     gives: dict[str, Sequence[str | int]] = {"maps": ["batch", weights[0], "rows", "columns"]}
-    model = make_model(nodes, ["batch", 9, 8, 3], gives, {"weights": values}, kind=TensorProto.UINT8, name=IMAGES)
+    model = make_model(nodes, ["batch", *size, 3], gives, {"weights": values}, kind=TensorProto.UINT8, name=IMAGES)
     return onnx.shape_inference.infer_shapes(model)
 
 
@@ -48,7 +48,7 @@ def test_moments_are_those_of_the_patches_that_a_convolution_sees() -> None:
     "model",
     [
         pytest.param(convolution((3, 1, 3, 3), group=3), id="each channel by itself"),
-        pytest.param(convolution((2, 3, 19, 18), pads=[9] * 4), id="too many inputs"),
+        pytest.param(convolution((2, 3, 41, 40), pads=[20] * 4), id="too many inputs"),
     ],
 )
 def test_other_first_layers_have_none(model: onnx.ModelProto) -> None:
@@ -82,7 +82,24 @@ def test_weights_are_rounded_for_what_they_see(settled: Exported) -> None:
         if one != other
     ]
     assert differ == [f"{conv.input[1]}_quantized"]
-    assert np.abs(tensor(together, differ[0]).astype(int)).max() == 127
+
+
+def test_no_integer_is_larger_than_the_scales_reach() -> None:
+    """What would have to go beyond is left to the weights behind it."""
+    alike = np.full((3, 3), 1.0) + 0.01 * np.eye(3)  # inputs that are nearly one and the same
+    found = rounding._rounded(np.array([[127.4, 127.4, -3.0]]), alike)
+
+    assert found.tolist() == [[127, 127, -2]]  # in sum 252, and 251.8 is what was wanted
+
+
+def test_of_a_large_image_some_patches_are_seen() -> None:
+    """Of all columns, and their moments are near to those of all patches."""
+    ramp = np.broadcast_to(np.arange(100, dtype=np.uint8), (60, 100))
+    image = np.stack([ramp, ramp, ramp], axis=-1)[np.newaxis]
+    found = rounding.moments(convolution((2, 3, 1, 1), size=(60, 100)), [image])
+
+    assert found is not None
+    np.testing.assert_allclose(found, np.full((3, 3), np.mean(np.arange(100.0) ** 2)), rtol=0.05)
 
 
 def tensor(model: onnx.ModelProto, name: str) -> np.ndarray:
