@@ -156,11 +156,11 @@ def _sweep(found: Mapping[str, list[float]], kind: str) -> dict[str, Any]:
 def _http(url: str, body: Body, connections: int, seconds: float) -> Measure:
     def measure() -> float:
         measured = drive(url, body, connections=connections, seconds=seconds)
+        if measured.refused or measured.wrong or measured.broken:
+            raise RuntimeError(f"{connections} connections: {measured}")
         # the device still runs the last batch, for nobody: one more answer, and it is free for what is measured next
         headers = {"Content-Type": body.content_type}
         httpx2.post(url, content=body.path.read_bytes(), headers=headers, timeout=60).raise_for_status()
-        if measured.refused or measured.wrong or measured.broken:
-            raise RuntimeError(f"{connections} connections: {measured}")
         return measured.flow_per_second
 
     return measure

@@ -38,13 +38,11 @@ class Connection(asyncio.Protocol):
         self._pipelined: deque[Exchange] = deque()
         self._refusal: int | None = None
         self._in_head = False
-        self._head_bytes = 0  # received since the head began: more than it, if the body came along
+        self._head_bytes = 0  # received since the head began, or since the last piece of the body
         self._follows = False  # it came in one read with the end of the request before, and is not counted in there
-        self._url = b""
-        self._hosts = 0
+        self._url, self._hosts = b"", 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._reading_paused = False
-        self._leaving = False
+        self._reading_paused, self._leaving = False, False
         self._unread_bytes = 0  # since the last answer
         self._can_write: asyncio.Event | None = None
         self._runner = Runner(connections)
@@ -81,8 +79,7 @@ class Connection(asyncio.Protocol):
         if self._refusal is not None:
             return
         if self._receiving is None and not self._in_head:  # the first bytes of a request
-            self._in_head = True
-            self._head_bytes = 0
+            self._in_head, self._head_bytes = True, 0
             if self._current is None:
                 self.expires_at = self._loop.time() + self._limits.header_timeout_s
         self._head_bytes += len(data)
@@ -94,7 +91,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._drop_receiving()
             self._refuse(400)
-        if self._in_head and self._head_bytes > self._limits.max_header_bytes:
+        if (self._in_head or self._receiving) and self._head_bytes > self._limits.max_header_bytes:
+            self._drop_receiving()  # trailers without end, or the size of a chunk
             self._refuse(431)
         if self._refusal is not None and self._current is None:
             self._send_refusal()
@@ -119,10 +117,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Forget the last request."""
-        self._in_head = True
-        self._url = b""
-        self._hosts = 0
-        self._headers = []
+        self._in_head, self._hosts = True, 0
+        self._url, self._headers = b"", []
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
@@ -131,7 +127,9 @@ class Connection(asyncio.Protocol):
             self._refuse(414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Take a header; no trailers: they came too late for everything that looks at headers."""
+        if not self._in_head:
+            return
         name = name.lower()
         self._headers.append((name, value))
         if name == b"host":
@@ -162,6 +160,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on, without letting it pile up."""
+        self._head_bytes = 0
         exchange = self._receiving
         if exchange is None:
             return
@@ -197,8 +196,7 @@ class Connection(asyncio.Protocol):
     def finished(self, exchange: Exchange) -> None:
         """Go on to the next request, or close."""
         self._all.state.total_requests += 1
-        self._current = None
-        self._unread_bytes = 0
+        self._current, self._unread_bytes = None, 0
         if not exchange.keeps_alive:
             self._leave()
         elif exchange.rests:
@@ -250,7 +248,9 @@ class Connection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
-        self.expires_at = self._loop.time() + self._limits.body_timeout_s
+        self.expires_at = math.inf if exchange.body_complete else self._loop.time() + self._limits.body_timeout_s
+        if exchange.body_complete and not self._pipelined:
+            self._resume_reading()
         self._runner.start(exchange)
 
     def _head_is_too_large(self) -> bool:

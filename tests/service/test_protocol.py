@@ -37,6 +37,41 @@ async def test_chunked_bodies_are_read() -> None:
     assert answer.endswith(b"\r\n\r\nabcde")
 
 
+async def test_trailers_are_no_headers() -> None:
+    """They come when headers have been looked at; in one read with them they would change the request."""
+    head = f"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{CLOSE}\r\n\r\n".encode()
+    async with serving() as site:
+        answer = await talk(site, head + b"3\r\nabc\r\n0\r\nContent-Encoding: gzip\r\nHost: y\r\n\r\n")
+
+    assert statuses(answer) == [200]
+    assert answer.endswith(b"\r\n\r\nabc")
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX: ", b"0\r\n" + b"X: y\r\n", b"5;"], ids=["value", "lines", "chunk"])
+async def test_nothing_between_two_pieces_of_a_body_is_endless(endless: bytes) -> None:
+    """Trailers and the size of a chunk may be as long as a head, not longer."""
+    head = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    piece = endless.partition(b"\r\n")[2] * 1_000 if endless.endswith(b"\n") else b"a" * 8_000
+    async with serving() as site:
+        answer = await talk(site, head + endless, *(piece for _ in range(40)))
+
+    assert statuses(answer) == [431]
+
+
+async def test_who_hangs_up_behind_a_pipelined_request_is_not_worked_for() -> None:
+    """While there were two, nothing was read; when the second is the last, a hang-up is heard again."""
+    async with serving() as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(get("/where") + get("/wait"))
+        assert (await reader.readuntil(b"/where ")).startswith(b"HTTP/1.1 200")
+        await site.began.wait()
+
+        writer.close()
+
+        async with asyncio.timeout(5):
+            await site.cancelled.wait()
+
+
 async def test_a_large_body_does_not_pile_up() -> None:
     """More than the high-water mark comes through whole."""
     body = bytes(range(256)) * 8_000

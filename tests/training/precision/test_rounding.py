@@ -95,8 +95,8 @@ def test_no_integer_is_larger_than_the_scales_reach() -> None:
 def test_of_a_large_image_some_patches_are_seen() -> None:
     """Of all columns, and their moments are near to those of all patches."""
     ramp = np.broadcast_to(np.arange(100, dtype=np.uint8), (60, 100))
-    image = np.stack([ramp, ramp, ramp], axis=-1)[np.newaxis]
-    found = rounding.moments(convolution((2, 3, 1, 1), size=(60, 100)), [image])
+    images = np.stack([np.stack([ramp, ramp, ramp], axis=-1)] * 20)
+    found = rounding.moments(convolution((2, 3, 1, 1), size=(60, 100)), [images])
 
     assert found is not None
     np.testing.assert_allclose(found, np.full((3, 3), np.mean(np.arange(100.0) ** 2)), rtol=0.05)
