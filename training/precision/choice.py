@@ -13,7 +13,7 @@ import onnx
 from training import evaluate
 from training.data import Pixels
 from training.evaluate import Floats
-from training.precision import quantize, ranges, rounding
+from training.precision import quantize, ranges
 
 ENOUGH_IMAGES = 100  # that a try agrees on, all of them, for no other to be made: one of them is 1%
 MOST_IMAGES = 512  # of the validation split: more would judge no better, and take longer
@@ -63,7 +63,7 @@ def _tries(
     """Try each kind of ranges."""
     prepared = quantize.prepare(model)
     seen = quantize.observe(prepared, calibration)
-    moments = rounding.moments(prepared, calibration)
+    moments = quantize.moments(prepared, calibration)
     for method, cut in ranges.METHODS.items():
         int8 = quantize.to_int8(prepared, {name: cut(histogram) for name, histogram in seen.items()}, moments)
         got = _logits(int8, images)

@@ -77,12 +77,22 @@ def observe(prepared: onnx.ModelProto, batches: Iterable[Pixels]) -> dict[str, H
     return seen
 
 
+def moments(prepared: onnx.ModelProto, batches: Iterable[Pixels]) -> rounding.Floats | None:
+    """Return the moments of what the first layer of *prepared* sees on *batches*; None if it is rounded by itself."""
+    graph = rounding.patches(prepared)
+    if graph is None:
+        return None
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    images = (image for batch in batches for image in batch)  # one by one: each pixel is there many times
+    return rounding.moments(session.run(None, {IMAGES: image[np.newaxis]})[0][0] for image in images)
+
+
 def to_int8(
     prepared: onnx.ModelProto, ranges: Mapping[str, Range], seen: rounding.Floats | None = None
 ) -> onnx.ModelProto:
     """Return *prepared* with its layers in 8 bits: weights with a scale for each channel, activations static (QDQ).
 
-    *ranges* are those of its values; *seen* are `rounding.moments` of what its first layer sees.
+    *ranges* are those of its values; *seen* are the `moments` of what its first layer sees.
     """
     limits = {
         name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))

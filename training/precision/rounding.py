@@ -11,23 +11,23 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from onnx import NodeProto, helper, numpy_helper
 from onnx.utils import Extractor
 
-from training.data import Pixels
 from training.graphs import IMAGES, WEIGHTED, producers
 
 MOST_INPUTS = 4096  # of one output; a first layer has tens or hundreds, of a network that takes patches some thousands
-PATCHES = 1024  # of an image, at most: more say nothing new
+MOST_PATCHES = 1024  # of an image: more say nothing new
 DAMPING = 1e-4  # of the mean square of an input: inputs that are always equal could not be told apart without
 LARGEST = 127  # of a weight: as far as the quantizer's scales reach on both sides
+
+PATCHES = "patches"
 
 Floats = npt.NDArray[np.float64]
 
 
-def moments(prepared: onnx.ModelProto, batches: Iterable[Pixels]) -> Floats | None:
-    """Return E[x xᵀ] of what one output of the first layer sees, (inputs, inputs), on *batches*, uint8 (N, H, W, C).
+def patches(prepared: onnx.ModelProto) -> onnx.ModelProto | None:
+    """Return a graph that gives, for images, what each output of the first layer of *prepared* sees: (N, inputs, H, W).
 
     None if that layer is no convolution over all channels in float32, or one of too many inputs.
     """
@@ -37,15 +37,28 @@ def moments(prepared: onnx.ModelProto, batches: Iterable[Pixels]) -> Floats | No
     inputs = int(np.prod(weights.shape[1:]))
     if not 0 < inputs <= MOST_INPUTS or any(one.i != 1 for one in layer.attribute if one.name == "group"):
         return None
-    see = _patches(prepared, layer, np.eye(inputs, dtype=np.float32).reshape(inputs, *weights.shape[1:]))
+    graph = Extractor(prepared).extract_model([IMAGES], [layer.input[0]])
+    same = NodeProto()  # a layer of its shape, each of whose outputs is one of its inputs
+    same.CopyFrom(layer)
+    same.input[:], same.output[:] = [layer.input[0], "each"], [PATCHES]
+    each = np.eye(inputs, dtype=np.float32).reshape(inputs, *weights.shape[1:])
+    graph.graph.node.append(same)
+    graph.graph.initializer.append(numpy_helper.from_array(each, "each"))
+    del graph.graph.output[:]
+    graph.graph.output.append(helper.make_tensor_value_info(PATCHES, onnx.TensorProto.FLOAT, None))
+    return graph
+
+
+def moments(maps: Iterable[npt.NDArray[np.float32]]) -> Floats:
+    """Return E[x xᵀ], (inputs, inputs), over *maps* of patches, each (inputs, H, W)."""
     random = np.random.default_rng(0)  # at even distances they might all be of one column
-    total, count = np.zeros((inputs, inputs)), 0
-    for image in (image for images in batches for image in images):
-        seen = see.run(None, {IMAGES: image[np.newaxis]})[0].reshape(inputs, -1)
-        some = random.choice(seen, min(PATCHES, seen.shape[1]), axis=1, replace=False).astype(np.float64)
-        total += some @ some.T
+    total, count = np.zeros(()), 0
+    for seen in maps:
+        flat = seen.reshape(len(seen), -1)
+        some = random.choice(flat, min(MOST_PATCHES, flat.shape[1]), axis=1, replace=False).astype(np.float64)
+        total = total + some @ some.T
         count += some.shape[1]
-    return total / count if count else None
+    return total / count
 
 
 def round_together(graph: onnx.GraphProto, prepared: onnx.ModelProto, seen: Floats) -> None:
@@ -81,16 +94,3 @@ def _first_layer(model: onnx.ModelProto) -> tuple[NodeProto | None, npt.NDArray[
     known = (tensor for tensor in model.graph.initializer if layer is not None and tensor.name == layer.input[1])
     weights = next(known, None)
     return layer, np.empty((0, 0), np.float32) if weights is None else numpy_helper.to_array(weights)
-
-
-def _patches(model: onnx.ModelProto, layer: NodeProto, each: npt.NDArray[np.float32]) -> onnxruntime.InferenceSession:
-    """Return what gives each input of *layer* as a channel: a layer of its shape whose weights are *each*."""
-    before = Extractor(model).extract_model([IMAGES], [layer.input[0]])
-    copy = NodeProto()
-    copy.CopyFrom(layer)
-    copy.input[:], copy.output[:] = [layer.input[0], "each"], ["patches"]
-    before.graph.node.append(copy)
-    before.graph.initializer.append(numpy_helper.from_array(each, "each"))
-    del before.graph.output[:]
-    before.graph.output.append(helper.make_tensor_value_info("patches", onnx.TensorProto.FLOAT, None))
-    return onnxruntime.InferenceSession(before.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -10,7 +10,7 @@ from models.spec import Geometry
 from tests.training.test_export import spec_of
 from training import data, evaluate
 from training.data import Pixels
-from training.precision import choice, quantize, ranges, rounding
+from training.precision import choice, quantize, ranges
 from training.publish import Exported
 
 
@@ -57,7 +57,7 @@ def test_the_first_layer_is_rounded_for_the_training_images(settled: Exported) -
     prepared, images = quantize.prepare(onnx.load(settled.path)), list(spread(files, geometry, 64))
     limits = {name: ranges.least_to_greatest(seen) for name, seen in quantize.observe(prepared, images).items()}
 
-    assert found.model == quantize.to_int8(prepared, limits, rounding.moments(prepared, images))
+    assert found.model == quantize.to_int8(prepared, limits, quantize.moments(prepared, images))
     assert found.model != quantize.to_int8(prepared, limits)
 
 

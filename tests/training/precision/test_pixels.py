@@ -11,7 +11,7 @@ from onnx import NodeProto, TensorProto
 
 from tests.training.graph_factory import make_model, node
 from training.graphs import IMAGES
-from training.precision import quantize, ranges, rounding
+from training.precision import quantize, ranges
 from training.precision.pixels import normalise_rows
 
 SIZE = (5, 7)
@@ -95,7 +95,7 @@ def test_quantizing_a_colour_network_puts_rows_in_front() -> None:
     )
     prepared = quantize.prepare(fp32)
     limits = {name: ranges.least_to_greatest(seen) for name, seen in quantize.observe(prepared, [images]).items()}
-    int8 = quantize.to_int8(prepared, limits, rounding.moments(prepared, [images]))
+    int8 = quantize.to_int8(prepared, limits, quantize.moments(prepared, [images]))
 
     assert [one.op_type for one in int8.graph.node[:2]] == ["Reshape", "Cast"]
     want, got = run(fp32, 8), run(int8, 8)

@@ -35,7 +35,7 @@ def convolution(weights: tuple[int, ...], size: tuple[int, int] = (9, 8), **attr
 def test_moments_are_those_of_the_patches_that_a_convolution_sees() -> None:
     """Counted anew with windows of numpy's: padded, with a stride, over several batches."""
     batches = [RNG.integers(0, 256, (size, 9, 8, 3), dtype=np.uint8) for size in (3, 2)]
-    found = rounding.moments(convolution((4, 3, 3, 2), pads=[1, 0, 1, 0], strides=[2, 1]), batches)
+    found = quantize.moments(convolution((4, 3, 3, 2), pads=[1, 0, 1, 0], strides=[2, 1]), batches)
 
     images = np.pad(np.concatenate(batches).astype(np.float64), ((0, 0), (1, 1), (0, 0), (0, 0)))
     windows = sliding_window_view(images, (3, 2), axis=(1, 2))[:, ::2]  # (N, rows, columns, C, 3, 2)
@@ -53,7 +53,7 @@ def test_moments_are_those_of_the_patches_that_a_convolution_sees() -> None:
 )
 def test_other_first_layers_have_none(model: onnx.ModelProto) -> None:
     """They are rounded by the quantizer."""
-    assert rounding.moments(model, []) is None
+    assert quantize.moments(model, []) is None
 
 
 def test_weights_are_rounded_for_what_they_see(settled: Exported) -> None:
@@ -63,8 +63,8 @@ def test_weights_are_rounded_for_what_they_see(settled: Exported) -> None:
     prepared = quantize.prepare(onnx.load(settled.path))
     limits = {name: ranges.least_to_greatest(seen) for name, seen in quantize.observe(prepared, train).items()}
     one_by_one = quantize.to_int8(prepared, limits)
-    together = quantize.to_int8(prepared, limits, rounding.moments(prepared, train))
-    seen = rounding.moments(prepared, test)
+    together = quantize.to_int8(prepared, limits, quantize.moments(prepared, train))
+    seen = quantize.moments(prepared, test)
     assert seen is not None
 
     conv = next(one for one in prepared.graph.node if one.op_type == "Conv")
@@ -96,7 +96,7 @@ def test_of_a_large_image_some_patches_are_seen() -> None:
     """Of all columns, and their moments are near to those of all patches."""
     ramp = np.broadcast_to(np.arange(100, dtype=np.uint8), (60, 100))
     images = np.stack([np.stack([ramp, ramp, ramp], axis=-1)] * 20)
-    found = rounding.moments(convolution((2, 3, 1, 1), size=(60, 100)), [images])
+    found = quantize.moments(convolution((2, 3, 1, 1), size=(60, 100)), [images])
 
     assert found is not None
     np.testing.assert_allclose(found, np.full((3, 3), np.mean(np.arange(100.0) ** 2)), rtol=0.05)
