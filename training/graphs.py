@@ -94,15 +94,20 @@ def set_temperature(model: onnx.ModelProto, value: float) -> None:
     for node in _between_logits_and_softmax(graph):
         graph.node.remove(node)
     softmax.input[0] = LOGITS
-    used = {name for node in graph.node for name in node.input}
-    for constant in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(constant)
+    drop_unused_constants(graph)
     if value != 1:
         scaled = f"{LOGITS}_scaled"
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), TEMPERATURE))
         at = next(index for index, node in enumerate(graph.node) if node.name == softmax.name)
         graph.node.insert(at, helper.make_node("Div", [LOGITS, TEMPERATURE], [scaled], name=f"node_{TEMPERATURE}"))
         graph.node[at + 1].input[0] = scaled
+
+
+def drop_unused_constants(graph: onnx.GraphProto) -> None:
+    """Forget the constants that no node takes any more."""
+    used = {name for node in graph.node for name in node.input}
+    for constant in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(constant)
 
 
 def producers(nodes: Iterable[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:

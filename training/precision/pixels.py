@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from training.graphs import IMAGES
+from training.graphs import IMAGES, drop_unused_constants
 
 _CHANNELS_FIRST = [0, 3, 1, 2]
 _MOVING = ("Transpose", "Cast")
@@ -84,9 +84,8 @@ def _replace(graph: onnx.GraphProto, old: Sequence[NodeProto], new: Sequence[Nod
     gone = {node.output[0] for node in old}
     nodes = [*new, *(node for node in graph.node if node.output[0] not in gone)]
     values = [value for value in graph.value_info if value.name not in gone]
-    unused = {name for node in old for name in node.input} - {name for node in nodes for name in node.input}
-    tensors = [tensor for tensor in graph.initializer if tensor.name not in unused]
-    del graph.node[:], graph.value_info[:], graph.initializer[:]
+    del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.value_info.extend(values)
-    graph.initializer.extend([*tensors, *(numpy_helper.from_array(array, name) for name, array in constants.items())])
+    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    drop_unused_constants(graph)

@@ -18,7 +18,7 @@ from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_ten
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from training.data import Pixels
-from training.graphs import IMAGES, LOGITS, WEIGHTED, outside_layers, producers
+from training.graphs import IMAGES, LOGITS, WEIGHTED, drop_unused_constants, outside_layers, producers
 from training.precision import rounding
 from training.precision.pixels import normalise_rows
 from training.precision.ranges import Histogram, Range
@@ -135,9 +135,7 @@ def _unround_logits(graph: onnx.GraphProto) -> None:
     last.output[:] = [LOGITS if name == quantize.input[0] else name for name in last.output]
     for node in (quantize, dequantize):
         graph.node.remove(node)
-    used = {name for node in graph.node for name in node.input}
-    for initializer in [value for value in graph.initializer if value.name not in used]:
-        graph.initializer.remove(initializer)
+    drop_unused_constants(graph)
 
 
 @contextmanager

@@ -31,11 +31,12 @@ def patches(prepared: onnx.ModelProto) -> onnx.ModelProto | None:
 
     None if that layer is no convolution over all channels in float32, or one of too many inputs.
     """
-    layer, weights = _first_layer(prepared)
-    if layer is None or layer.op_type != "Conv" or weights.dtype != np.float32:
+    first = _first_layer(prepared)
+    if first is None or first[0].op_type != "Conv" or first[1].dtype != np.float32:
         return None
+    layer, weights = first
     inputs = int(np.prod(weights.shape[1:]))
-    if not 0 < inputs <= MOST_INPUTS or any(one.i != 1 for one in layer.attribute if one.name == "group"):
+    if inputs > MOST_INPUTS or any(one.i != 1 for one in layer.attribute if one.name == "group"):
         return None
     graph = Extractor(prepared).extract_model([IMAGES], [layer.input[0]])
     same = NodeProto()  # a layer of its shape, each of whose outputs is one of its inputs
@@ -64,10 +65,13 @@ def moments(maps: Iterable[npt.NDArray[np.float32]]) -> Floats:
 def round_together(graph: onnx.GraphProto, prepared: onnx.ModelProto, seen: Floats) -> None:
     """Round the first layer's weights in *graph*, which *prepared* was quantized to, for inputs with moments *seen*.
 
-    The scales stay, and so does everything else.
+    The scales stay, and so does everything else. Raises `ValueError` where no weights can be found.
     """
-    layer, weights = _first_layer(prepared)
-    quantized = next(node for node in graph.node if layer is not None and node.name == layer.name)
+    first = _first_layer(prepared)
+    if first is None:
+        raise ValueError("there is no layer with constant weights")
+    layer, weights = first
+    quantized = next(node for node in graph.node if node.name == layer.name)
     dequantize = producers(graph.node)[quantized.input[1]]
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     integers, scales = (tensors[name] for name in dequantize.input[:2])
@@ -88,9 +92,10 @@ def _rounded(weights: Floats, seen: Floats) -> Floats:
     return found
 
 
-def _first_layer(model: onnx.ModelProto) -> tuple[NodeProto | None, npt.NDArray[np.float32]]:
-    """Return the first node with weights, None if there is none, and those, none where they are computed."""
+def _first_layer(model: onnx.ModelProto) -> tuple[NodeProto, npt.NDArray[np.float32]] | None:
+    """Return the first node with weights and those; None if there is none, or they are computed."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
     layer = next((node for node in model.graph.node if node.op_type in WEIGHTED), None)
-    known = (tensor for tensor in model.graph.initializer if layer is not None and tensor.name == layer.input[1])
-    weights = next(known, None)
-    return layer, np.empty((0, 0), np.float32) if weights is None else numpy_helper.to_array(weights)
+    if layer is None or layer.input[1] not in constants:
+        return None
+    return layer, numpy_helper.to_array(constants[layer.input[1]])

@@ -53,9 +53,9 @@ def turned(perm: list[int], *, fork: bool = False) -> list[NodeProto]:
     )
 
 
-def run(given: onnx.ModelProto, batch: int, channels: int = 3) -> np.ndarray:
+def run(given: onnx.ModelProto, batch: int) -> np.ndarray:
     """What a graph makes of noise."""
-    images = np.random.default_rng(5).integers(0, 256, (batch, *SIZE, channels), dtype=np.uint8)
+    images = np.random.default_rng(5).integers(0, 256, (batch, *SIZE, 3), dtype=np.uint8)
     session = onnxruntime.InferenceSession(given.SerializeToString(), providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {IMAGES: images})[0])
 
