@@ -19,8 +19,7 @@ from service.exchange import REFUSALS, STATUS_LINE, Exchange
 from service.runner import Runner
 
 _HIGH_WATER_BYTES = 65_536  # of body that waits for the application
-_MAX_UNREAD_BYTES = 2**20  # that an answered client may still send before it is cut off
-_LEAVE_S = 1.0  # that it may take to notice
+_MAX_UNREAD_BYTES, _LEAVE_S = 2**20, 1.0  # that an answered client may still send, or take, before it is cut off
 _REST_S = (1.0, 3.0)  # that a client which asks for more than its share is not listened to, on that connection
 
 
@@ -29,8 +28,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, connections: Connections) -> None:
         self._all = connections
-        self._limits = connections.limits
-        self._loop = connections.loop
+        self._limits, self._loop = connections.limits, connections.loop
         self.date_header = connections.date_header
         self.expires_at = math.inf  # on the loop's clock: when silence is no longer borne
         self._current: Exchange | None = None
@@ -64,10 +62,12 @@ class Connection(asyncio.Protocol):
         """Tell everybody who works for this client."""
         self._all.closed(self)
         self.resume_writing()
-        for exchange in (self._current, *self._pipelined):
-            if exchange is not None:
-                exchange.disconnect()
+        for exchange in filter(None, (self._current, *self._pipelined)):
+            exchange.disconnect()
         self._runner.close()
+        del self._parser  # it leads back here, as do these: only the garbage collector would end this connection
+        self._current = self._receiving = None
+        self._pipelined.clear()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived."""
@@ -89,11 +89,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             pass  # the request is answered as it stands, and the connection closed
         except httptools.HttpParserError:
-            self._drop_receiving()
-            self._refuse(400)
+            self._drop_receiving(400)
         if (self._in_head or self._receiving) and self._head_bytes > self._limits.max_header_bytes:
-            self._drop_receiving()  # trailers without end, or the size of a chunk
-            self._refuse(431)
+            self._drop_receiving(431)  # trailers without end, or the size of a chunk
         if self._refusal is not None and self._current is None:
             self._send_refusal()
 
@@ -139,8 +137,10 @@ class Connection(asyncio.Protocol):
         """Start the exchange, after the ones before it."""
         self._in_head = False
         limits = self._limits
-        too_large = (self._follows or self._head_bytes > limits.max_header_bytes) and self._head_is_too_large()
-        if too_large or len(self._headers) > limits.max_headers:
+        if len(self._headers) > limits.max_headers or (
+            (self._follows or self._head_bytes > limits.max_header_bytes)
+            and sum(len(name) + len(value) for name, value in self._headers) > limits.max_header_bytes
+        ):
             self._refuse(431)
         parser = self._parser
         version = parser.get_http_version()
@@ -178,8 +178,7 @@ class Connection(asyncio.Protocol):
         if self._receiving is not None:
             self._receiving.complete()
             if self._receiving is self._current:
-                self.expires_at = math.inf  # from here on the engine keeps the time
-                self._resume_reading()  # a large body had it paused, and who does not read is not told of a hang-up
+                self._has_body()
             self._receiving = None
 
     # from the exchange
@@ -248,28 +247,29 @@ class Connection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
-        self.expires_at = math.inf if exchange.body_complete else self._loop.time() + self._limits.body_timeout_s
-        if exchange.body_complete and not self._pipelined:
-            self._resume_reading()
+        if exchange.body_complete:
+            self._has_body()
+        else:
+            self.expires_at = self._loop.time() + self._limits.body_timeout_s
         self._runner.start(exchange)
 
-    def _head_is_too_large(self) -> bool:
-        return sum(len(name) + len(value) for name, value in self._headers) > self._limits.max_header_bytes
+    def _has_body(self) -> None:
+        self.expires_at = math.inf  # from here on the engine keeps the time
+        if not self._pipelined:  # a large body had it paused, and who does not read is not told of a hang-up
+            self._resume_reading()
 
-    def _drop_receiving(self) -> None:
-        """Forget the request whose body turned out to be damaged."""
+    def _drop_receiving(self, status: int) -> None:
+        """Refuse the request that turned out to be damaged: its head, or its body, which is no exchange any more."""
+        self._refuse(status)
         exchange, self._receiving = self._receiving, None
-        if exchange is None:
-            return
-        if exchange is self._current:
+        if exchange is not None and exchange is self._current:
             self._current = None
             exchange.disconnect()
-        elif exchange in self._pipelined:
+        elif exchange is not None and exchange in self._pipelined:
             self._pipelined.remove(exchange)
 
     def _refuse(self, status: int) -> None:
-        if self._refusal is None:
-            self._refusal = status
+        self._refusal = self._refusal or status  # the first one counts
 
     def _send_refusal(self) -> None:
         if self._refusal is None or self._transport.is_closing():

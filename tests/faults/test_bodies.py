@@ -41,7 +41,7 @@ def chunked(pieces: int, size: int) -> list[bytes]:
 def test_f02_a_chunked_body_above_the_limit(shared: Site) -> None:
     """413 as soon as the count passes; a hundred of them leave no memory behind."""
     request = [head("Transfer-Encoding: chunked"), *chunked(11, MIB)]
-    # one body of 10 MiB, and its copy; and after some hundreds of connections no more is kept for the next
+    # one body of 10 MiB, and its copy; and what a first few hundred touch for the first time
     with shared.fault(rejected={"body_too_large": 300}, grows_bytes=48 * MIB):
         for _ in range(300):
             (reply,) = talk(shared.server.port, *request)
