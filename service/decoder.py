@@ -16,7 +16,7 @@ from models import png
 from models.errors import ImageTooLarge, ModelError
 from models.preprocess import DecodeLimits, decode, examine, open_image, preprocess, preprocess_tiny, ten_crop
 from models.spec import Geometry
-from service.errors import DeadlinePassed, Overloaded, RequestError
+from service.errors import DeadlinePassed, Overloaded, RequestError, as_value
 
 Pixels = npt.NDArray[np.uint8]
 Decoded = Pixels | ModelError | RequestError
@@ -76,7 +76,7 @@ class Decoder:
             if pixels <= png.MAX_PIXELS and len(data) <= png.MAX_BYTES:
                 return preprocess(data, geometry, self._limits)
         except ModelError as error:
-            return error
+            return as_value(error)
         return self._later(data, geometry, deadline, crops)
 
     def _later(self, data: bytes, geometry: Geometry, deadline: float, crops: int) -> asyncio.Future[Decoded]:
@@ -90,7 +90,7 @@ class Decoder:
                 return preprocess(data, geometry, self._limits)
             return ten_crop(decode(open_image(data, geometry, self._limits), geometry), geometry)
         except ModelError as error:
-            return error
+            return as_value(error)
         except MemoryError:
             return Overloaded("not enough memory for this image now", retry_after_s=1)
 

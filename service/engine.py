@@ -15,7 +15,7 @@ from service.batcher import Batcher
 from service.cache import Cache
 from service.catalog import Catalog, ServedModel
 from service.decoder import Decoded, Decoder, finished
-from service.errors import RequestError
+from service.errors import RequestError, as_value
 from service.outputs import Answer, mean
 
 Refusal = ModelError | RequestError
@@ -128,7 +128,7 @@ class Engine:
             waiting = batcher.submit(decoded, claim)
             answer = await waiting
         except RequestError as error:
-            return Answered([error], decode_s, 0.0, 0.0)
+            return Answered([as_value(error)], decode_s, 0.0, 0.0)
         except BaseException:  # the client is gone, or we failed
             if waiting is not None:
                 batcher.abandon([waiting])
@@ -199,7 +199,7 @@ async def _outcome(future: asyncio.Future[Answer]) -> Answer | RequestError:
     try:
         return await future
     except RequestError as error:
-        return error
+        return as_value(error)
 
 
 def _answered(results: list[Answer | Refusal], decode_s: float) -> Answered:

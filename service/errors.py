@@ -3,7 +3,9 @@
 This is the only place that knows statuses. Text of a `RequestError` is one line that is safe to show to a client.
 """
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
+
+_Error = TypeVar("_Error", bound=Exception)
 
 STATUS: Final[dict[str, int]] = {
     "bad_json": 400,
@@ -43,6 +45,16 @@ RESTS: Final = frozenset({"client_limit", "rate_limited"})  # who is told to com
 def quoted(text: str) -> str:
     """Return what a client sent, fit for one line of an error: escaped, in quotes, cut to a readable length."""
     return repr(text if len(text) <= 64 else text[:61] + "...")
+
+
+def as_value(error: _Error) -> _Error:
+    """Return an error that is an answer from now on, without the way it came.
+
+    That leads to every frame on it, with the request's body, and from there back to the error: all would stay until the
+    garbage collector comes by, which is seldom.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 class RequestError(Exception):

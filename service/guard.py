@@ -20,7 +20,7 @@ from service.access.gate import Gate, audit
 from service.admission import Claim, Priority, parse_priority
 from service.body import Body, ClientDisconnected
 from service.client import Clients
-from service.errors import CLOSES_CONNECTION, RESTS, STATUS, Forbidden, RequestError
+from service.errors import CLOSES_CONNECTION, RESTS, STATUS, Forbidden, RequestError, as_value
 from service.http import OTHER, Request, Response, Route, Router, handler_of
 from service.logs import Refusals, log_access
 from service.metrics import Metrics
@@ -106,7 +106,7 @@ class Guard:
                     )
                 )
             except (ModelError, RequestError) as error:
-                response = error_response(error, request_id)
+                response = error_response(as_value(error), request_id)
                 closes = error.code in CLOSES_CONNECTION
                 self._refused(error.code, scope, template, request_id, key)
             except ClientDisconnected:

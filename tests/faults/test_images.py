@@ -44,6 +44,14 @@ def test_f28_what_is_no_image(shared: Site, data: bytes) -> None:
         assert (answer.status_code, answer.json()["code"]) == (422, "unidentified")
 
 
+def test_f28_a_hundred_large_bodies_leave_no_memory_behind(shared: Site) -> None:
+    """Nine MiB each: what is refused is forgotten."""
+    data = b"GIF8" + bytes(9 * MIB)
+    with shared.fault(rejected={"unidentified": 100}, grows_bytes=24 * MIB):  # one body, and its copy
+        for _ in range(100):
+            assert shared.classify(data).status_code == 422
+
+
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 def test_f29_half_an_image(shared: Site, file_format: str) -> None:
     """Wherever it is cut: 422 truncated, never a grey half."""
