@@ -1,8 +1,9 @@
 """The limit of a model on this machine: decode and session driven from memory, overlapped as well as can be, no HTTP.
 
-    python -m benchmarks.limit STORE NAME PRECISION PHOTO --seconds 5 [--batch 16]
+    python -m benchmarks.limit STORE NAME PRECISION PHOTO --seconds 5 [--batch 16] [--in-flight 8]
 
-The decoders keep two batches ahead of the one that runs. Without --batch, sizes up to 32 are tried and the best counts.
+The decoders keep two batches ahead of the one that runs; with --in-flight, no more images are begun than so many
+clients would send that wait for their answers. Without --batch, sizes up to 32 are tried and the best counts.
 Prints one JSON line: {"per_second", "batch"}.
 """
 
@@ -10,7 +11,9 @@ import argparse
 import json
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -21,6 +24,7 @@ from models.preprocess import DecodeLimits, preprocess
 from models.store import ModelStore
 from service import session
 
+Pixels = npt.NDArray[np.uint8]
 _AHEAD = 2  # batches
 _BATCHES = (4, 8, 16, 32)
 
@@ -34,6 +38,7 @@ def main() -> None:
     parser.add_argument("photo", type=Path)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--in-flight", type=int, default=(1 + _AHEAD) * max(_BATCHES))
     arguments = parser.parse_args()
     store = ModelStore(arguments.store)
     file = store.read(arguments.name, store.versions(arguments.name)[-1], arguments.precision)
@@ -41,21 +46,25 @@ def main() -> None:
     loaded = session.load(file, "cpu", cores)
     photo = arguments.photo.read_bytes()
     with ThreadPoolExecutor(cores) as decoders:
+        decode = partial(decoders.submit, preprocess, photo, loaded.spec.geometry, DecodeLimits())
         tried = {
-            batch: _drive(loaded, photo, decoders, batch, arguments.seconds)
+            batch: _drive(loaded, decode, batch, min(arguments.in_flight, (1 + _AHEAD) * batch), arguments.seconds)
             for batch in ([arguments.batch] if arguments.batch else _BATCHES)
+            if batch <= arguments.in_flight
         }
     best = max(tried, key=lambda batch: tried[batch])
     print(json.dumps({"per_second": tried[best], "batch": best}))
 
 
-def _drive(loaded: session.Session, photo: bytes, decoders: ThreadPoolExecutor, batch: int, seconds: float) -> float:
+def _drive(
+    loaded: session.Session, decode: Callable[[], Future[Pixels]], batch: int, in_flight: int, seconds: float
+) -> float:
     """Return images per second in batches of one size, after a batch that does not count."""
-    ahead: deque[Future[npt.NDArray[np.uint8]]] = deque()
+    ahead: deque[Future[Pixels]] = deque()
 
     def run() -> None:
-        while len(ahead) < (1 + _AHEAD) * batch:
-            ahead.append(decoders.submit(preprocess, photo, loaded.spec.geometry, DecodeLimits()))
+        while len(ahead) < in_flight:
+            ahead.append(decode())
         loaded.run(np.stack([ahead.popleft().result() for _ in range(batch)]))
 
     run()

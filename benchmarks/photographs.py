@@ -38,6 +38,7 @@ CONNECTIONS = 32
 NETWORKS = ("alexnet", "vgg16")
 SWEEPS = {"lenet": (8, 32, 128, 512), "alexnet": (8, 32, 128, 512), "vgg16": (8, 32)}
 SECONDS = {"lenet": 3.0, "alexnet": 8.0, "vgg16": 20.0}  # of fp32; int8 needs half as long for as many images
+IN_MEMORY = ("alexnet",)  # of which the sweep is beside the limit with as many images in flight
 _TURNS = 5  # so often is each connection answered at least: what is decoded ahead of all answers takes others time
 Measure = Callable[[], float]
 
@@ -90,8 +91,8 @@ def _measure(
         for precision, window in windows.items():
             url = services.enter_context(_service(store, name, precision))
             warm = drive(url, body, connections=CONNECTIONS, seconds=window).flow_per_second
+            command = [sys.executable, "-m", "benchmarks.limit", str(store.root), name, precision, str(photo)]
             if compared:
-                command = [sys.executable, "-m", "benchmarks.limit", str(store.root), name, precision, str(photo)]
                 batch = int(_limit(command, window / 2)["batch"])
                 facts.setdefault("limit_batch", {})[precision] = batch
                 measures[f"{precision} limit"] = _of_limit(command, window, batch)
@@ -99,6 +100,10 @@ def _measure(
             for connections in sizes:
                 longer = max(window, _TURNS * connections / warm)
                 measures[f"{precision} {connections}"] = _http(url, body, connections, longer)
+                if swept and precision == "fp32" and name in IN_MEMORY:
+                    flying = ["--in-flight", str(connections)]
+                    batch = int(_limit(command, window / 2, *flying)["batch"])
+                    measures[f"in-memory {connections}"] = _of_limit(command, window, batch, *flying)
         if swept and name == "lenet":  # how much of it is the machine's and the load generator's
             bare = services.enter_context(servers.ceiling())
             measures |= {
@@ -111,8 +116,9 @@ def _measure(
         reports["networks"] = {**facts, "ratios": _ratios(found, windows), "per_second": found}
     if swept:
         reports["sweeps"] = {**facts, **_sweep(found, "fp32 ")}
-        if "ceiling 8" in found:
-            reports["sweeps"]["ceiling"] = _sweep(found, "ceiling ")
+        reports["sweeps"] |= {
+            kind: _sweep(found, f"{kind} ") for kind in ("ceiling", "in-memory") if f"{kind} 8" in found
+        }
     return reports
 
 
@@ -174,8 +180,8 @@ def _limit(command: Sequence[str], seconds: float, *options: str) -> dict[str, A
     return found
 
 
-def _of_limit(command: Sequence[str], seconds: float, batch: int) -> Measure:
-    return lambda: float(_limit(command, seconds, "--batch", str(batch))["per_second"])
+def _of_limit(command: Sequence[str], seconds: float, batch: int, *options: str) -> Measure:
+    return lambda: float(_limit(command, seconds, "--batch", str(batch), *options)["per_second"])
 
 
 @contextlib.contextmanager

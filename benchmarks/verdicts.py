@@ -36,8 +36,9 @@ def verdicts(report: dict[str, Any]) -> Iterator[Verdict]:
     for name, measured in report.get("sweeps", {}).items():
         for connections, found in measured["share_of_best"].items():
             yield Verdict(name, f"{connections} connections ÷ best", Ratio(**found), BEST_SHARE)
-        for connections, found in measured.get("ceiling", {}).get("share_of_best", {}).items():
-            yield Verdict(name, f"the ceiling's {connections} ÷ its best", Ratio(**found), None)
+        for other, whose in (("ceiling", "the ceiling's"), ("in-memory", "the limit's, with")):  # how much is not ours
+            for number, found in measured.get(other, {}).get("share_of_best", {}).items():
+                yield Verdict(name, f"{whose} {number} ÷ its best", Ratio(**found), None)
 
 
 def _least(name: str, what: str, machine: dict[str, Any]) -> float | None:

@@ -22,7 +22,7 @@ def report(*, vnni: bool = True) -> dict[str, Any]:
     shares = {"8": ratio(0.9), "32": ratio(1.0), "512": ratio(0.89)}
     return {
         "networks": {"vgg16": {"machine": {"avx512_vnni": vnni}, "ratios": ratios}},
-        "sweeps": {"alexnet": {"share_of_best": shares}},
+        "sweeps": {"alexnet": {"share_of_best": shares, "in-memory": {"share_of_best": {"8": ratio(0.7)}}}},
     }
 
 
@@ -40,6 +40,13 @@ def test_int8_must_gain_where_the_processor_has_its_instructions(vnni: bool, ask
 
     assert gain.least == asked
     assert ("holds" in str(gain)) is vnni
+
+
+def test_what_is_not_ours_is_shown_beside_it() -> None:
+    """What the limit has of its best with as many images in flight; nothing is asked of it."""
+    (shown,) = [one for one in verdicts(report()) if "limit's" in one.what]
+
+    assert (shown.network, shown.what, shown.least) == ("alexnet", "the limit's, with 8 ÷ its best", None)
 
 
 def test_what_was_not_measured_has_no_verdict() -> None:
