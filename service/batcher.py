@@ -17,7 +17,7 @@ from time import perf_counter
 
 from service.admission import Claim, Room, RoomLimits
 from service.device import Device, Outcome
-from service.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
+from service.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded, as_value
 from service.lanes import Entry, Image, Lanes
 from service.observer import Observer, Reason
 from service.outputs import Answer, Outputs
@@ -241,6 +241,7 @@ class Batcher:
         unusable = outcome.unusable
         if isinstance(outcome.outputs, Exception):
             logger.error("a batch of %d images failed", len(batch), exc_info=outcome.outputs)
+            as_value(outcome.outputs)
         else:
             logger.error("no finite numbers for %d of a batch of %d images", len(unusable), len(batch))
         self.failed_in_row += len(unusable) == len(batch)

@@ -57,7 +57,6 @@ class Exchange:
 
     def __init__(self, wire: Wire, scope: dict[str, Any], *, keeps_alive: bool) -> None:
         self.scope = scope
-        scope["rest"], scope["whole_body"] = self.rest, self.whole_body
         self.rests = False
         self.task: asyncio.Task[None] | None = None
         self.keeps_alive = keeps_alive
@@ -116,6 +115,7 @@ class Exchange:
     async def run(self, application: Application) -> None:
         """Let the application answer; a failure of its own, which must not happen, ends the connection."""
         self._began = True
+        self.scope["rest"], self.scope["whole_body"] = self.rest, self.whole_body
         try:
             if not self.disconnected:
                 await application(self.scope, self.receive, self.send)

@@ -112,9 +112,10 @@ class Guard:
             except ClientDisconnected:
                 self._metrics.cancelled["read"].add()
                 return
-            except Exception:  # the last place where a bug can still become an answer
+            except Exception as error:  # the last place where a bug can still become an answer
                 fields = {"request_id": request_id, "trace_id": trace.id_of(headers)}
                 logger.exception("request %s failed", request_id, extra={"fields": fields})
+                as_value(error)
                 self._metrics.internal_errors["request"].add()
                 response = error_response(RequestError("internal error"), request_id)
             await self._send(send, response, request_id, closes=closes)

@@ -4,12 +4,16 @@ import asyncio
 import base64
 import gc
 import json
+from collections.abc import Iterator
 
-from tests.asgi import HANGS_UP, chunk, request
+import pytest
+
+from service.worker import Worker
+from tests.asgi import HANGS_UP, Message, chunk, request
 from tests.factories import encode, make_image, shipped_digit
 from tests.service.conftest import StartWorker
 
-PHOTO = encode(make_image(400, 300), "JPEG")
+PHOTO = encode(make_image(1_200, 900), "JPEG")  # is decoded in a thread
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 JSON = {"Content-Type": "application/json"}
 TENSOR = "/v2/models/lenet/infer"
@@ -30,9 +34,18 @@ def oip(*contents: bytes) -> bytes:
     return json.dumps({"inputs": [tensor]}).encode()
 
 
-async def test_no_request_leaves_garbage(start_worker: StartWorker) -> None:
+@pytest.fixture
+def _keeps_garbage() -> Iterator[None]:
+    yield
+    gc.set_debug(0)
+    gc.garbage.clear()
+
+
+@pytest.mark.usefixtures("_keeps_garbage")
+@pytest.mark.parametrize("cache_entries", [0, 8])
+async def test_no_request_leaves_garbage(start_worker: StartWorker, cache_entries: int) -> None:
     """Answered, in part, refused by whichever part of the service, too late, or given up."""
-    worker = await start_worker(cache_entries=8, max_body_bytes=1_000_000, queue_capacity=10)
+    worker = await start_worker(cache_entries=cache_entries, max_body_bytes=1_000_000, queue_capacity=10)
     digit, _ = shipped_digit(7)
     part = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
     requests: list[tuple[str, bytes, dict[str, str], int]] = [
@@ -58,33 +71,48 @@ async def test_no_request_leaves_garbage(start_worker: StartWorker) -> None:
         (TENSOR, b"no gzip", {"Content-Encoding": "gzip"}, 400),
     ]
     gone = [chunk(PHOTO, more=True), HANGS_UP]
-    found = {}
     for _ in range(2):  # the first time makes what stays
-        for index, (target, body, headers, status) in enumerate(requests):
-            collect_later()
-            answer = await request(worker.guard, "POST", target, body, headers)
-            assert answer.status == status, (target, answer.body)
-            found[index] = await collected()
-        collect_later()
-        await request(worker.guard, "POST", "/v1/classify", gone)
-        found[len(requests)] = await collected()
+        found = [await left_by(worker, target, body, headers, status) for target, body, headers, status in requests]
+        found.append(await left_by(worker, "/v1/classify", gone, {}, 0))
 
-    assert found == {key: [] for key in found}
+    assert found == [[]] * len(found)
 
 
-def collect_later() -> None:
-    """From here on garbage is kept to be looked at."""
+@pytest.mark.usefixtures("_keeps_garbage")
+@pytest.mark.parametrize("fault", ["device", "decoder"])
+async def test_nor_does_what_fails(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """Here, or at the device: with the pixels of a whole batch."""
+    worker = await start_worker(max_failures=1_000)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("on fire")
+
+    if fault == "device":
+        monkeypatch.setattr(worker._engine.models()[0].batcher._device, "_run", fail)
+    else:
+        monkeypatch.setattr("service.decoder.preprocess", fail)
+    for _ in range(2):
+        found = [
+            await left_by(worker, "/v1/classify", PHOTO, {}, 500),
+            await left_by(worker, "/v1/classify", files(PHOTO, PHOTO), JSON, 200 if fault == "device" else 500),
+            await left_by(worker, FILES, PHOTO, RAW, 500),
+        ]
+
+    assert found == [[]] * len(found)
+
+
+async def left_by(
+    worker: Worker, target: str, body: bytes | list[Message], headers: dict[str, str], status: int
+) -> list[str]:
+    """What only the garbage collector ends of a request with that answer."""
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)
-
-
-async def collected() -> list[str]:
-    """What only the garbage collector has ended since."""
-    try:
-        await asyncio.sleep(0.01)  # until the thread that decodes has let go
-        gc.collect()
-        return [type(one).__qualname__ for one in gc.garbage]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.collect()
+    answer = await request(worker.guard, "POST", target, body, headers)
+    assert answer.status == status, (target, answer.body)
+    await asyncio.sleep(0.01)  # until the thread that decodes has let go
+    gc.collect()
+    found = [type(one).__qualname__ for one in gc.garbage]
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.collect()
+    return found
