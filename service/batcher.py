@@ -226,19 +226,25 @@ class Batcher:
         if isinstance(outputs, Exception):
             self._note_idle()
             return
-        if len(unusable) < len(batch):
-            self.failed_in_row = 0
-            self._observer.batch(len(batch) - len(unusable), inference_s)
+        abandoned = 0
         for i, entry in enumerate(batch):
             if not entry.future.done():
                 entry.future.set_result(Answer(outputs, i, outcome.started - entry.enqueued_at, inference_s))
-            elif entry.future.cancelled():
-                self._observer.abandoned("inference")
-        self._note_idle()
+            else:
+                abandoned += entry.future.cancelled()
+        self._note_idle()  # from here on nobody waits: what fails in counting fails no request
+        for _ in range(abandoned):
+            self._observer.abandoned("inference")
+        if len(unusable) < len(batch):
+            self.failed_in_row = 0
+            self._observer.batch(len(batch) - len(unusable), inference_s)
 
     def _note_failure(self, batch: list[Entry], outcome: Outcome) -> None:
         """Log what has failed and tell exactly those who asked for it."""
         unusable = outcome.unusable
+        for i in unusable:
+            if not batch[i].future.done():
+                batch[i].future.set_exception(InferenceFailed("inference failed"))
         if isinstance(outcome.outputs, Exception):
             logger.error("a batch of %d images failed", len(batch), exc_info=outcome.outputs)
             as_value(outcome.outputs)
@@ -246,9 +252,6 @@ class Batcher:
             logger.error("no finite numbers for %d of a batch of %d images", len(unusable), len(batch))
         self.failed_in_row += len(unusable) == len(batch)
         self._observer.failed(len(unusable))
-        for i in unusable:
-            if not batch[i].future.done():
-                batch[i].future.set_exception(InferenceFailed("inference failed"))
 
     def _expire_at(self, deadline: float) -> None:
         if self._expiry is not None:

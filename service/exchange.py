@@ -13,10 +13,15 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 STATUS_LINE = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
-REFUSALS = {  # of what is not even a request
-    400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
-    414: b'{"error":"the URL is too long","code":"headers"}',
-    431: b'{"error":"the headers are too large","code":"headers"}',
+_JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+REFUSALS = {  # the answers to what is not even a request
+    status: STATUS_LINE[status] + _JSON_HEAD % len(body) + body
+    for status, body in {
+        400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
+        414: b'{"error":"the URL is too long","code":"headers"}',
+        429: b'{"error":"too many requests wait on this connection","code":"client_limit"}',
+        431: b'{"error":"the headers are too large","code":"headers"}',
+    }.items()
 }
 _CLOSE = (b"connection", b"close")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

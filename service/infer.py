@@ -21,7 +21,6 @@ DEFAULT_TOP_K = 5
 _WHICH = ("model", "version", "precision")
 _CLASSIFY = (*_WHICH, "top_k", "threshold", "crops")
 _EMBED = (*_WHICH, "crops")
-_MAX_VERSION = 10**9
 
 
 class Infer:
@@ -81,7 +80,7 @@ class Infer:
         version = values.get("version")
         return self._find(
             values.get("model"),
-            None if version is None else parameters.integer("version", version, 1, _MAX_VERSION),
+            None if version is None else parameters.integer("version", version, 1, parameters.MAX_VERSION),
             values.get("precision"),
             request.headers.get(b"x-client-id"),
         )

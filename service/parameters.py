@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from service.errors import BadParameter, quoted
 
 _NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")  # as JSON and most languages write it
+MAX_VERSION = 10**9  # of a model
 _NUMBER_LENGTH = 32  # characters; 24 are all that a double has
 
 

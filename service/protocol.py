@@ -15,10 +15,11 @@ from typing import Any
 import httptools
 
 from service.connections import Connections
-from service.exchange import REFUSALS, STATUS_LINE, Exchange
+from service.exchange import REFUSALS, Exchange
 from service.runner import Runner
 
 _HIGH_WATER_BYTES = 65_536  # of body that waits for the application
+_MAX_PIPELINED = 128  # requests that wait for the one before; thousands come in one read
 _MAX_UNREAD_BYTES, _LEAVE_S = 2**20, 1.0  # that an answered client may still send, or take, before it is cut off
 _REST_S = (1.0, 3.0)  # that a client which asks for more than its share is not listened to, on that connection
 
@@ -108,8 +109,7 @@ class Connection(asyncio.Protocol):
         waited, self._can_write = self._can_write, None
         if waited is not None:
             waited.set()
-            if self._current is None:
-                self._go_on()
+            self._go_on()
 
     # from the parser
 
@@ -146,6 +146,8 @@ class Connection(asyncio.Protocol):
         version = parser.get_http_version()
         if version not in ("1.0", "1.1") or (self._hosts != 1 and (self._hosts or version == "1.1")):  # RFC 9112, 3.2
             self._refuse(400)
+        if len(self._pipelined) == _MAX_PIPELINED:
+            self._refuse(429)
         if self._refusal is not None:
             return
         keeps_alive = version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
@@ -161,8 +163,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on, without letting it pile up."""
         self._head_bytes = 0
-        exchange = self._receiving
-        if exchange is None:
+        if (exchange := self._receiving) is None:
             return
         exchange.feed(body)
         if exchange.answered:
@@ -243,7 +244,7 @@ class Connection(asyncio.Protocol):
             self.expires_at = math.inf
             self._current.time_out()
         else:  # closing would wait for a client that does not read
-            (self._transport.close if self._can_write is None else self._transport.abort)()
+            (self._transport.abort if self._transport.get_write_buffer_size() else self._transport.close)()
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
@@ -274,13 +275,12 @@ class Connection(asyncio.Protocol):
     def _send_refusal(self) -> None:
         if self._refusal is None or self._transport.is_closing():
             return
-        body = REFUSALS[self._refusal]
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self._transport.write(STATUS_LINE[self._refusal] + head + body)
+        self._transport.write(REFUSALS[self._refusal])
         self._leave()
 
     def _leave(self) -> None:
         """Close; a client that is still sending first gets a moment to read the answer, which a reset would destroy."""
+        self.expires_at = self._loop.time() + self._limits.keep_alive_s  # to read what was sent
         if (self._refusal is None and self._receiving is None) or not self._transport.can_write_eof():
             self._transport.close()
             return

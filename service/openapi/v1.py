@@ -12,10 +12,15 @@ from service.openapi.answers import (
 )
 from service.openapi.feedback import ModelQuality, Told
 from service.openapi.operation import BINARY, JSON, Answer, Operation, Parameter, Table
+from service.parameters import MAX_VERSION
 from service.records.feedback import Label
 
 MODEL = Parameter("model", {"type": "string"}, "Name of a served model; the default one if not given.")
-VERSION = Parameter("version", {"type": "integer", "minimum": 1}, "Version of the model; the active one if not given.")
+VERSION = Parameter(
+    "version",
+    {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
+    "Version of the model; the active one if not given.",
+)
 PRECISION = Parameter(
     "precision", {"enum": ["fp32", "fp16", "int8"]}, "Precision of the model; the one in use if not given."
 )

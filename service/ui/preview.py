@@ -13,7 +13,6 @@ from service.engine import Engine
 from service.http import Request, Response, Route
 
 _PARAMETERS = ("model", "version")
-_MAX_VERSION = 10**9
 
 
 class Preview:
@@ -27,7 +26,8 @@ class Preview:
     async def preprocess(self, request: Request) -> Response:
         """POST /v1/preprocess: decode and fit one image as the model's spec says."""
         values = parameters.parse(request.query, _PARAMETERS)
-        version = parameters.integer("version", values["version"], 1, _MAX_VERSION) if "version" in values else None
+        given = values.get("version")
+        version = None if given is None else parameters.integer("version", given, 1, parameters.MAX_VERSION)
         model = self._engine.catalog.find(values.get("model"), version)
         model.batcher.reserve(1, request.claim)
         try:

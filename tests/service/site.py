@@ -30,6 +30,7 @@ class Site:
             Route("/where", {"GET": self.where}),
             Route("/wait", {"GET": self.wait, "POST": self.wait}, takes_body=True),
             Route("/long", {"GET": self.long}),
+            Route("/huge", {"GET": self.huge}),
             Route("/greedy", {"GET": self.greedy}),
         )
         self.guard = Guard(routes, Metrics(routes), Settings(**settings), lambda: False)
@@ -59,6 +60,9 @@ class Site:
 
     async def long(self, request: Request) -> Response:
         return Response(bytes(4_000_000))
+
+    async def huge(self, request: Request) -> Response:
+        return Response(bytes(40_000_000))  # more than any system takes by itself
 
 
 @asynccontextmanager

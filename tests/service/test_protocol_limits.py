@@ -210,44 +210,6 @@ async def test_who_asks_for_more_than_its_share_is_not_heard_for_a_while() -> No
         assert statuses(await talk(site, get("/greedy") + get("/where", CLOSE))) == [200, 200]
 
 
-async def test_who_does_not_read_gets_no_more_answers_and_is_cut_off() -> None:
-    """Forty requests in one go, four megabytes each: what is not read stays unmade, and the connection ends."""
-    async with serving(HttpLimits(keep_alive_s=0.2)) as site:
-        site.connections.start()
-        _, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=1)
-        writer.write(get("/long") * 40)
-        await writer.drain()
-
-        while not site.state.total_requests:
-            await asyncio.sleep(0)
-        (connection,) = site.connections.open
-        held = 0
-        while not held:  # the system may take a whole answer or two by itself
-            await asyncio.sleep(0)
-            held = connection._transport.get_write_buffer_size()  # type: ignore[attr-defined]
-        while site.connections.open:
-            await asyncio.sleep(0.05)
-        writer.close()
-
-    assert 0 < held < 8_000_000
-    assert site.state.total_requests < 5
-
-
-async def test_a_slow_reader_gets_all_its_answers() -> None:
-    """In order, once it reads on."""
-    async with serving() as site:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=1)
-        writer.write(get("/long") * 3 + get("/where", CLOSE))
-        await writer.drain()
-        while not site.state.total_requests:
-            await asyncio.sleep(0)
-        answer = await reader.read()
-        writer.close()
-
-    assert statuses(answer) == [200] * 4
-    assert len(answer) > 12_000_000
-
-
 class Sink(asyncio.Transport):
     """A transport that keeps what is written."""
 
@@ -268,6 +230,9 @@ class Sink(asyncio.Transport):
     def close(self) -> None: ...
 
     def abort(self) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def can_write_eof(self) -> bool:
         return False
