@@ -2,8 +2,9 @@
 costs microseconds and no memory, and so that a file that only keeps a parser busy never reaches one.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import InvalidImage
 
@@ -33,18 +34,29 @@ MAX_PIECES = 4_096  # of the picture; encoders write 8 KiB and more at a time
 MAX_BESIDE = 4_096  # that are no part of it
 MAX_COMPRESSED = 16  # among these
 MAX_SEGMENTS = 4_096  # of a JPEG before its first scan, and bytes between them that belong to none
+# Of a JPEG: ten bytes are a scan, and each has libjpeg walk through the whole picture, for up to 10 ms where it has 16
+# million pixels, and up to 45 ms if it is arithmetic coded. Either way they cost a second at most. Encoders write up to
+# 18 (CMYK), scripts for them some dozens.
+MAX_SCANS = 100
+MAX_ARITHMETIC_SCANS = 25
 
 _FRAMES = frozenset({b"fcTL", b"fdAT"})  # PNG 3rd edition, 11.3.6
 _COMPRESSED = frozenset({b"iCCP", b"zTXt", b"iTXt"})  # the same, 11.3.2.3 and 11.3.3
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # ITU-T T.81, table B.1
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_ARITHMETIC = frozenset(range(0xC9, 0xD0))
 _START_OF_SCAN, _END = 0xDA, 0xD9
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+_STANDALONE = frozenset({0x01, 0xC8, *range(0xD0, 0xD9), *range(0xF0, 0xFE)})  # for Pillow; some are errors to libjpeg
+_SCAN = b"\xff\xda\0"  # its length is below 256, or libjpeg ends there
+_NEXT_SEGMENT = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xd9-\xef\xfe]")  # after a scan's data, which has none of these
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Format and size in pixels; of a JPEG, whether it is progressive, which cannot be decoded at reduced scale."""
+    """Format and size in pixels; of a JPEG, whether it is progressive, which cannot be decoded at reduced scale.
+
+    One of several scans counts as such: libjpeg keeps it whole, too, until the last has come.
+    """
 
     format: str
     width: int
@@ -101,20 +113,31 @@ def _png(data: bytes) -> Header | None:
 
 
 def _jpeg(data: bytes) -> Header | None:
-    """ITU-T T.81, B.2.2: the frame header, which may come after tables and application data."""
+    """ITU-T T.81, B.2.2 and B.2.3: the frame header and the first scan's, among tables and application data."""
+    header, components, most = None, 0, MAX_SCANS
     for kind, start in _segments(data):
-        if kind in _START_OF_FRAME:
-            return Header("JPEG", _big(data, start + 5, 2), _big(data, start + 3, 2), kind in _PROGRESSIVE)
-        if kind in (_START_OF_SCAN, _END):
+        if kind in _START_OF_FRAME and header is None:
+            header = Header("JPEG", _big(data, start + 5, 2), _big(data, start + 3, 2), kind in _PROGRESSIVE)
+            components = data[start + 7]
+            most = MAX_ARITHMETIC_SCANS if kind in _ARITHMETIC else MAX_SCANS
+        elif kind == _START_OF_SCAN and header is not None:
+            if not header.progressive and data[start + 2] >= components:
+                return header  # libjpeg takes no second scan
+            _check_scans(data, start - 2, most)
+            return replace(header, progressive=True)
+        elif kind in (_START_OF_SCAN, _END):
             return None
-    return None
+    return header
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield each segment's marker and where its length stands."""
     position = 2
     for _ in range(MAX_SEGMENTS):
-        position = data.find(b"\xff", position, position + MAX_SEGMENTS)
+        after = position + MAX_SEGMENTS
+        position = data.find(b"\xff", position, after)
+        if position < 0 and after < len(data):
+            yield _END, after  # nothing but junk
         if position < 0 or position + 4 > len(data):
             return
         kind = data[position + 1]
@@ -126,6 +149,22 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
             yield kind, position + 2
             position += 2 + _big(data, position + 2, 2)
     raise InvalidImage(f"a JPEG file of more than {MAX_SEGMENTS:,} segments before its picture")
+
+
+def _check_scans(data: bytes, position: int, most: int) -> None:
+    """Refuse scans without end. What looks like one in a thumbnail, or after the end, is only told apart if need be."""
+    if data.count(_SCAN, position) <= most:
+        return
+    scans = 0
+    for _ in range(MAX_SEGMENTS):
+        marker = _NEXT_SEGMENT.search(data, position)
+        if marker is None or data[marker.end() - 1] == _END:
+            return
+        scans += data[marker.end() - 1] == _START_OF_SCAN
+        if scans > most:
+            break
+        position = marker.end() + _big(data, marker.end(), 2)
+    raise InvalidImage(f"a JPEG file of more than {most} scans")
 
 
 def _webp(data: bytes) -> Header | None:

@@ -51,7 +51,7 @@ class DecodeLimits:
 
     formats: frozenset[str] = DEFAULT_FORMATS
     max_pixels: int = 16_000_000
-    max_draft_pixels: int = 50_000_000  # of a baseline JPEG whose reduced-scale decode stays under max_pixels
+    max_draft_pixels: int = 50_000_000  # of a JPEG in one scan whose reduced-scale decode stays under max_pixels
     max_side_px: int = 32_768  # a strip of one pixel's width is no photograph either
 
 

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     max_pixels: Count = 16_000_000
     """Pixels of one decoded image, width × height."""
     max_draft_pixels: Count = 50_000_000
-    """Pixels of a baseline JPEG that the model's spec lets be decoded at reduced scale, within `max_pixels`."""
+    """Pixels of a JPEG in one scan that the model's spec lets be decoded at reduced scale, within `max_pixels`."""
     max_request_pixels: Count = 64_000_000
     """Decoded pixels of all images of one request together."""
     decode_threads: Annotated[int, Field(ge=0, le=256)] = 0

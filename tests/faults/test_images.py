@@ -136,6 +136,22 @@ def test_f32_bombs(shared: Site, size: tuple[int, int]) -> None:
         assert seconds_of(lambda: shared.classify(encode(make_image()))) < 1
 
 
+@pytest.mark.parametrize("size", [(128, 128), (4_000, 4_000)])
+def test_f32_scans_without_end(shared: Site, size: tuple[int, int]) -> None:
+    """422 before a decoder sees it: each of them would have the whole picture walked through."""
+    picture = encode(Image.new("L", size), "JPEG", progressive=True)
+    endless = picture[:-2] + b"\xff\xda\0\x08\1\1\0\0\0\0" * 3_000 + picture[-2:]
+
+    def send() -> None:
+        answer = shared.classify(endless)
+        assert (answer.status_code, answer.json()["code"]) == (422, "unidentified")
+        assert answer.json()["error"] == "a JPEG file of more than 100 scans"
+
+    with shared.fault(rejected={"unidentified": 20}, grows_bytes=4 * MIB):
+        assert least_cpu_s(shared.worker, send, tries=20) < 0.005
+        assert shared.classify(picture).status_code == 200
+
+
 def test_f33_the_pixels_of_a_request_are_summed(shared: Site) -> None:
     """Eight images just under the limit of one: refused together, from their headers."""
     just_under = encode(Image.new("L", (4_000, 3_999)))

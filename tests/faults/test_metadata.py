@@ -64,6 +64,9 @@ HOSTILE = {
     "empty pieces at the end": with_chunks(*[chunk(b"IDAT", b"")] * 4_000, at=-12),
     "empty pieces of a tiny one": with_chunks(*[chunk(b"IDAT", b"")] * 300_000, data=DIGIT),
     "jpeg comments": encode(digit(), "JPEG")[:2] + b"\xff\xfe\0\2" * 4_000 + encode(digit(), "JPEG")[2:],
+    "jpeg comments before the scan": encode(digit(), "JPEG").replace(
+        b"\xff\xda", b"\xff\xfe\0\2" * 300_000 + b"\xff\xda"
+    ),
     "jpeg exif": encode(digit(), "JPEG", exif=tags_that_overlap(5_000)[:65_000], quality=95),
     "webp exif": encode(digit(), "WEBP", exif=tags_that_overlap(65_000), lossless=True),
 }
@@ -78,6 +81,7 @@ REFUSED = {
     "more small chunks": "unidentified",
     "more small chunks of a tiny one": "unidentified",
     "empty pieces of a tiny one": "unidentified",
+    "jpeg comments before the scan": "unidentified",
 }
 # of the processor, which the contract has; the least of several tries, or a scrape would count
 METADATA_CPU_S, TRIES = 0.05, 5
