@@ -91,7 +91,7 @@ class Guard:
                 claim = self._claim(started, scope, headers, key)
                 body = self._body.whole(scope, headers, route)
                 if body is None:
-                    body = await self._body.read(scope, receive, headers, encoded=route.takes_encoded)
+                    body = await self._body.read(scope, receive, headers, route)
                 response = await handler(
                     Request(
                         request_id,

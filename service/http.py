@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from service.admission import Claim
 from service.errors import MethodNotAllowed, NotFound
 
+FEW_BYTES = 16 * 1024  # of bodies that are a few fields: validated in milliseconds, whatever they hold
 OTHER = "_other"  # the route that metrics name for paths that do not exist
 
 
@@ -65,14 +66,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Route:
     """A path template such as `/v1/models/{name}` with a handler for each method.
 
-    *takes_encoded* leaves content encodings to the handler; refusals of what is *probed* are not logged; *role* is who
-    may, None anybody.
+    *takes_encoded* leaves content encodings to the handler; *max_body_bytes* is for bodies that need less than the
+    settings' limit; refusals of what is *probed* are not logged; *role* is who may, None anybody.
     """
 
     template: str
     handlers: dict[str, Handler]
     takes_body: bool = False
     takes_encoded: bool = False
+    max_body_bytes: int | None = None
     probed: bool = False
     role: Role | None = None
 

@@ -1,15 +1,22 @@
 """The JSON of an inference request, by its shape alone: keys, types, and the parameters that every part may have."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.spec import first_fault
 from service.errors import InvalidRequest, Unsupported, quoted
 
 MAX_WHOLE: Final = 2**63 - 1
 _FAULT_CHARACTERS: Final = 160
+_MAX_PARTS: Final = 64  # inputs or outputs; models here have one input and three outputs at most
+_MAX_COLONS: Final = (
+    4096  # there is one a key: a million keys take a second and half a gigabyte before they are refused
+)
 Parameters = dict[str, Any]
+# of a list only the first fault is looked for: pydantic keeps one an element, hundreds of times as large as its text
+_FirstFault = Field(fail_fast=True)
+_Parts = Field(fail_fast=True, max_length=_MAX_PARTS)
 
 
 class Part(BaseModel):
@@ -23,7 +30,7 @@ class Input(Part):
 
     name: str
     datatype: str
-    shape: list[int]
+    shape: Annotated[list[int], _FirstFault]
     parameters: Parameters | None = None
     data: list[Any] | None = None
 
@@ -38,14 +45,16 @@ class Output(Part):
 class Content(Part):
     """The whole."""
 
-    inputs: list[Input]
-    outputs: list[Output] | None = None
+    inputs: Annotated[list[Input], _Parts]
+    outputs: Annotated[list[Output], _Parts] | None = None
     id: str | None = None
     parameters: Parameters | None = None
 
 
 def read(data: bytes) -> Content:
     """Parse the JSON of a request; raises `InvalidRequest` with the first fault in one line."""
+    if data.count(b":") > _MAX_COLONS:
+        raise InvalidRequest(f"the JSON has more than {_MAX_COLONS} keys, or colons in texts")
     try:
         return Content.model_validate_json(data)
     except ValidationError as error:

@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 from models.spec import IMAGE_SUFFIX
 from service.catalog import Catalog
 from service.errors import InvalidRequest, Unsupported
-from service.http import Handler, Request, Response, Role, Route
+from service.http import FEW_BYTES, Handler, Request, Response, Role, Route
 from service.rollout import edits
 from service.rollout.control import Control, PlanEdit
 
@@ -28,7 +28,7 @@ class Repository:
             ("/models/{name}/unload", self.unload, "admin"),
         )
         self.routes = tuple(
-            Route(base + path, {"POST": handler}, takes_body=True, role=role)
+            Route(base + path, {"POST": handler}, takes_body=True, max_body_bytes=FEW_BYTES, role=role)
             for base in ("/v2/repository", "/v2/repository/{repository}")
             for path, handler, role in verbs
         )

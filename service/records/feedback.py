@@ -16,7 +16,7 @@ from service import parameters
 from service.catalog import Catalog
 from service.errors import BadJson, BadParameter, Conflict, UnknownLabel, UnknownModel, UnknownRequest, quoted
 from service.families import CALIBRATION, FEEDBACK, RECORDS_DROPPED
-from service.http import Request, Response, Route
+from service.http import FEW_BYTES, Request, Response, Route
 from service.metrics import Metrics
 from service.quality import calibration
 from service.records.outcome import Answered, tops
@@ -46,7 +46,7 @@ class Feedback:
         self._store: Store | None = None
         self._writer: Writer[Prediction] | None = None
         self.routes = (
-            Route("/v1/feedback", {"POST": self.tell}, takes_body=True, role="classify"),
+            Route("/v1/feedback", {"POST": self.tell}, takes_body=True, max_body_bytes=FEW_BYTES, role="classify"),
             Route("/v1/models/{name}/quality", {"GET": self.quality}, role="classify"),
         )
 
@@ -141,6 +141,6 @@ def _parse(body: bytes) -> Label:
     try:
         return Label.model_validate_json(body)
     except ValidationError as error:
-        if error.errors(include_url=False, include_context=False)[0]["type"] == "json_invalid":
+        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
             raise BadJson("the body is no JSON") from None
         raise BadParameter(first_fault(error)) from None

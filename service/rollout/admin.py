@@ -10,7 +10,7 @@ from models.spec import first_fault
 from models.store import Precision
 from service import parameters
 from service.errors import BadJson, BadParameter, UnknownModel, quoted
-from service.http import Request, Response, Route
+from service.http import FEW_BYTES, Handler, Request, Response, Route
 from service.rollout import edits
 from service.rollout.control import Control, PlanEdit
 from service.rollout.deployment import CanaryPlan, Extra, ServingPlan, ShadowPlan, Version
@@ -76,12 +76,9 @@ class Admin:
             "configure": self.configure,
         }
         self.routes = (
+            *(_route(verb, {"POST": handler}) for verb, handler in changes.items()),
             *(
-                Route(f"/v1/models/{{name}}/{verb}", {"POST": handler}, takes_body=True, role="admin")
-                for verb, handler in changes.items()
-            ),
-            *(
-                Route(f"/v1/models/{{name}}/{what}", {"POST": begin, "DELETE": end}, takes_body=True, role="admin")
+                _route(what, {"POST": begin, "DELETE": end})
                 for what, begin, end in (
                     ("canary", self.begin_canary, self.end_canary),
                     ("shadow", self.begin_shadow, self.end_shadow),
@@ -160,11 +157,15 @@ class Admin:
         return Response(to_json({"name": name, "generation": deployment.generation, "plan": deployment.models[name]}))
 
 
+def _route(what: str, handlers: dict[str, Handler]) -> Route:
+    return Route(f"/v1/models/{{name}}/{what}", handlers, takes_body=True, max_body_bytes=FEW_BYTES, role="admin")
+
+
 def _parse(kind: type[Body], request: Request) -> Body:
     """Return the request's JSON body, an empty one being `{}`; raises `BadJson` or `BadParameter`."""
     try:
         return kind.model_validate_json(request.body or b"{}")
     except ValidationError as error:
-        if error.errors(include_url=False, include_context=False)[0]["type"] == "json_invalid":
+        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
             raise BadJson("the body is no JSON") from None
         raise BadParameter(first_fault(error)) from None

@@ -173,7 +173,7 @@ async def test_a_body_that_is_no_json_is_told_so(tmp_path: Path) -> None:
     """Broken, or too deep to be meant."""
     make_store(tmp_path / "store")
     async with paired(tmp_path, 1) as pair:
-        for body in (b"{", b"[" * 100_000, b"\xff", b'{"version": 1e400'):
+        for body in (b"{", b"[" * 10_000, b"\xff", b'{"version": 1e400'):
             answer = await request(pair.workers[0].application, "POST", "/v1/models/lenet/promote", body)
             assert (answer.status, answer.json()["code"]) == (400, "bad_json"), body[:20]
 
