@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.errors import InvalidRequest
+from service import images
+from service.errors import BadParameter, InvalidRequest, TooManyImages
 from service.http import FEW_BYTES
 from service.oip import content
 from tests.asgi import request
@@ -68,3 +69,19 @@ async def test_a_body_of_few_fields_is_small(start_worker: StartWorker, method: 
     assert [(answer.status, answer.json()["code"]) for answer in (refused, declared)] == [(413, "body_too_large")] * 2
     assert declared.received == 0
     assert looked_into.status == 400
+
+
+@pytest.mark.parametrize("content", [[{}] * MANY, [[]] * MANY, ["aGk="] * MANY, [{"images": KEYS}]])
+def test_image_files_are_counted_before_they_are_parsed(content: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every object, list or text of the body would be made just to be counted."""
+    monkeypatch.delattr(images, "json")
+
+    with pytest.raises(TooManyImages, match="more than 3 images"):
+        images._from_json(json.dumps({"images": content}).encode(), max_images=3)
+
+
+@pytest.mark.parametrize("more", [{"model": "x"}, {str(number): 1 for number in range(9)}])
+def test_of_a_body_with_a_few_commas_too_many_the_fault_is_named(more: dict[str, Any]) -> None:
+    """They may be between keys."""
+    with pytest.raises(BadParameter, match="the body must be"):
+        images._from_json(json.dumps({"images": ["aGk="], **more}).encode(), max_images=1)
