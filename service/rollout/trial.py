@@ -100,7 +100,8 @@ class Trial:
         if len(self._samples) >= _KEPT or self._bytes + size > _KEPT_BYTES:
             (self._others or self._meters).skipped.add()
             return
-        self._samples.append(_Sample(image, alone(answer)))
+        own = image if isinstance(image, bytes) else image.copy()  # a row of pixels keeps the body that it came in
+        self._samples.append(_Sample(own, alone(answer)))
         self._bytes += size
         if self._task is None:
             self._task = asyncio.create_task(self._work())
