@@ -31,6 +31,7 @@ STATUS: Final[dict[str, int]] = {
     "client_limit": 429,
     "rate_limited": 429,
     "internal": 500,
+    "invalid_deployment": 500,
     "unsupported": 501,
     "not_ready": 503,
     "queue_full": 503,

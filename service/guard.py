@@ -105,19 +105,20 @@ class Guard:
                         claim,
                     )
                 )
-            except (ModelError, RequestError) as error:
-                response = error_response(as_value(error), request_id)
-                closes = error.code in CLOSES_CONNECTION
-                self._refused(error.code, scope, template, request_id, key)
             except ClientDisconnected:
                 self._metrics.cancelled["read"].add()
                 return
             except Exception as error:  # the last place where a bug can still become an answer
-                fields = {"request_id": request_id, "trace_id": trace.id_of(headers)}
-                logger.exception("request %s failed", request_id, extra={"fields": fields})
-                as_value(error)
-                self._metrics.internal_errors["request"].add()
-                response = error_response(RequestError("internal error"), request_id)
+                if isinstance(error, ModelError | RequestError) and error.code in STATUS:
+                    response = error_response(as_value(error), request_id)
+                    closes = error.code in CLOSES_CONNECTION
+                    self._refused(error.code, scope, template, request_id, key)
+                else:
+                    fields = {"request_id": request_id, "trace_id": trace.id_of(headers)}
+                    logger.exception("request %s failed", request_id, extra={"fields": fields})
+                    as_value(error)
+                    self._metrics.internal_errors["request"].add()
+                    response = error_response(RequestError("internal error"), request_id)
             await self._send(send, response, request_id, closes=closes)
             ended = perf_counter()
         finally:

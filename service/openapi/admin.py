@@ -22,7 +22,7 @@ class Changed(BaseModel):
 _PATH = "/v1/models/{name}"
 _ERRORS = (
     *("bad_json", "bad_param", "unknown_model", "not_found", "conflict"),
-    *("load_failed", "not_applied", "not_ready", "deadline"),
+    *("load_failed", "invalid_deployment", "not_applied", "not_ready", "deadline"),
 )
 
 

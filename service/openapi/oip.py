@@ -16,7 +16,7 @@ _SHARED_MEMORY = tuple(
 )
 _CHANGE_ERRORS = (
     *("bad_request", "unknown_model", "not_found", "conflict", "unsupported"),
-    *("load_failed", "not_applied", "not_ready"),
+    *("load_failed", "invalid_deployment", "not_applied", "not_ready"),
 )
 
 

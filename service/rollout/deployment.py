@@ -32,7 +32,8 @@ class InvalidDeployment(ModelError):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # JSON has no infinity: it would be written as null, which is then no limit at all
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Abort(_Frozen):
