@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 _QUEUE_LINES = 10_000
-_PATH_CHARACTERS = 256
+PATH_CHARACTERS = 256  # of a path, which may have 8 KiB, six times as much when it is escaped
 _REFUSALS_S = 10.0  # one line a reason and so many seconds
 _CONFIGURED_BY_OTHERS = ("uvicorn", "uvicorn.error", "bentoml", "asyncio", "py.warnings")
 
@@ -103,7 +103,7 @@ class Refusals:
 
 def log_access(scope: MutableMapping[str, Any], route: str, request_id: str, **fields: Any) -> None:
     """Log an answered request."""
-    path = scope["path"][:_PATH_CHARACTERS]
+    path = scope["path"][:PATH_CHARACTERS]
     request = {"request_id": request_id, "method": scope["method"], "route": route, "path": path}
     access_logger.info("answered", extra={"fields": request | fields})
 
@@ -119,6 +119,7 @@ def configure(*, whole_process: bool) -> None:
     access = logging.getLogger("uvicorn.access")
     access.handlers = []
     access.propagate = False
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each bad form, which clients send
     if whole_process:
         handler: logging.Handler = ThreadedHandler()
         for name in _CONFIGURED_BY_OTHERS:

@@ -12,6 +12,7 @@ from service.access.keys import InvalidKeyFile, Key
 from service.access.rates import Rates
 from service.errors import Forbidden, RateLimited, Unauthorized
 from service.http import Role
+from service.logs import PATH_CHARACTERS
 from service.settings import Settings
 
 logger = logging.getLogger("convserve.access")
@@ -73,10 +74,12 @@ class Gate:
 
 def audit(key: str | None, scope: Mapping[str, Any], status: int, request_id: str) -> None:
     """Write the one line that every use of an admin route leaves, refused ones included."""
-    client = scope["client"]
+    client, path = scope["client"], scope["path"]
+    if len(path) > PATH_CHARACTERS:
+        path = path[: PATH_CHARACTERS - 3] + "..."
     audit_logger.info(
         "%s %s: %d, key %s, client %s, request %s",
-        *(scope["method"], scope["path"], status, key or "none", client[0] if client else "unknown", request_id),
+        *(scope["method"], path, status, key or "none", client[0] if client else "unknown", request_id),
     )
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 from typing import Any
@@ -101,3 +102,24 @@ def test_refusals_are_counted_and_not_repeated(monkeypatch: pytest.MonkeyPatch) 
         {"code": "bad_param", "more_since_last": 0, "client": "b"},
         {"code": "truncated", "more_since_last": 999, "client": "c"},
     ]
+
+
+_BAD_FORM = """
+from service import logs, multipart
+logs.configure(whole_process={whole})
+try:
+    multipart.parse(b"multipart/form-data; boundary=x", b"--x" + bytes(100), 1)
+except Exception as error:
+    print(type(error).__name__)
+logs.finish(5)
+"""
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_malformed_form_writes_no_line_of_its_own(whole: bool) -> None:
+    """Its refusal is noted at a rate; the parser's warnings have none."""
+    done = subprocess.run(  # in a process of its own, as it sets up logging
+        [sys.executable, "-c", _BAD_FORM.format(whole=whole)], capture_output=True, text=True, check=True
+    )
+
+    assert (done.stdout, done.stderr) == ("BadMultipart\n", "")

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -12,7 +13,7 @@ from service.access.rates import Rates
 from service.admission import Priority
 from service.errors import Forbidden, RateLimited, Unauthorized
 from service.guard import Guard
-from service.http import Request, Response, Route
+from service.http import Handler, Request, Response, Route
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.asgi import request
@@ -168,6 +169,25 @@ async def test_every_use_of_an_admin_route_leaves_a_line(
         "POST /rule: 401, key none, client 127.0.0.1, request bob-1",
         "POST /rule: 200, key root, client 127.0.0.1, request root-1",
     ]
+
+
+async def test_of_a_long_path_the_line_has_a_part(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may send one, and each is logged."""
+    monkeypatch.setattr(logging.getLogger("convserve"), "propagate", True)
+    caplog.set_level("INFO", "convserve.audit")
+    path = tmp_path / "keys"
+    path.write_text(line("root", "admin"))
+    routes = (Route("/rule/{name}", {"POST": cast("Handler", None)}, role="admin"),)
+    guard = Guard(routes, Metrics(routes), Settings(keys_file=path), lambda: False)
+
+    await request(guard, "POST", "/rule/" + "\x7f" * 8000)
+
+    (message,) = caplog.messages
+    assert len(message) < 400
+    assert message.startswith("POST /rule/\x7f")
+    assert "...: 401, key none" in message
 
 
 async def test_only_keys_that_may_ask_for_a_high_priority(tmp_path: Path) -> None:
