@@ -4,10 +4,7 @@ Nobody edits it in place: a change is read, made and renamed into place under a 
 The file of the same name and shape beside the models is only its first value. What versions exist is not known here.
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.errors import ModelError
 from models.spec import NAME_PATTERN, first_fault
 from models.store import Precision
+from service.rollout import shared_file
 from service.settings import Provider
 
 FILE = "deployment.json"
@@ -158,7 +156,7 @@ class DeploymentFile:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
-        self._folder = folder
+        self._lock = folder / _LOCK
 
     def read(self) -> Deployment | None:
         """Return what is to be served, None before the first `change`; raises `InvalidDeployment`."""
@@ -178,25 +176,11 @@ class DeploymentFile:
         Whoever changes it at the same time comes before or after, never in between; what *edit* raises leaves it as
         it was. An edit that changes nothing writes nothing.
         """
-        with self._locked():
+        with shared_file.locked(self._lock):
             before = self.read()
             after = edit(before or Deployment())
             if before is not None and after == before:
                 return before
             after = after.model_copy(update={"generation": (before.generation if before else 0) + 1})
-            aside = self.path.with_name(FILE + ".new")
-            with aside.open("w") as file:
-                file.write(after.model_dump_json(indent=2, exclude_defaults=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self.path)
+            shared_file.replace(self.path, after.model_dump_json(indent=2, exclude_defaults=False) + "\n")
             return after
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)

@@ -3,21 +3,21 @@
 What `auto` measured is written down, so that all workers of a server, and its next start, take the same.
 """
 
-import fcntl
 import json
 import logging
-import os
 from pathlib import Path
+from typing import get_args
 
 from models.errors import ModelError
 from models.store import ModelStore, Precision
 from service import lifecycle
 from service.lifecycle import Choice
+from service.rollout import shared_file
 from service.rollout.deployment import ModelPlan
 from service.settings import Settings
 
 logger = logging.getLogger("convserve.rollout")
-_FILE = "precisions.json"
+_FILE, _LOCK = "precisions.json", "precisions.lock"
 
 
 def resolve(store: ModelStore, model: tuple[str, int], plan: ModelPlan, settings: Settings, folder: Path) -> Precision:
@@ -32,19 +32,27 @@ def resolve(store: ModelStore, model: tuple[str, int], plan: ModelPlan, settings
     manifest = store.manifest(name, version)
     digests = sorted(file.sha256[:16] for file in manifest.files.values())
     key = f"{name}/{version}/{provider}/{'-'.join(digests)}"
-    descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the workers that come second read what the first has measured
-        known: dict[str, Precision] = json.loads(os.pread(descriptor, 2**24, 0) or b"{}")
+    with shared_file.locked(folder / _LOCK):  # the workers that come second read what the first has measured
+        known = _read(folder / _FILE)
         if key not in known:
             known = {old: value for old, value in known.items() if not old.startswith(f"{name}/{version}/{provider}/")}
             known[key] = _fastest(store, name, version, plan, settings)
-            content = json.dumps(known, indent=2).encode()
-            os.pwrite(descriptor, content, 0)
-            os.ftruncate(descriptor, len(content))
+            shared_file.replace(folder / _FILE, json.dumps(known, indent=2))
         return known[key]
-    finally:
-        os.close(descriptor)
+
+
+def _read(path: Path) -> dict[str, Precision]:
+    """Return what was measured; nothing if that cannot be read, as it is only measured again then."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        logger.warning("%s cannot be read, precisions are measured again: %s", path, error)
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {key: value for key, value in content.items() if value in get_args(Precision)}
 
 
 def _fastest(store: ModelStore, name: str, version: int, plan: ModelPlan, settings: Settings) -> Precision:
