@@ -97,7 +97,7 @@ def decode(image: Image.Image, geometry: Geometry) -> Image.Image:
     Raises `TruncatedImage` when the pixel data is damaged or incomplete.
     """
     try:
-        if geometry.jpeg_draft and image.format == "JPEG":
+        if geometry.jpeg_draft and image.format in ("JPEG", "MPO"):  # what phones write is one with more behind it
             scale = draft_scale(*image.size, geometry)
             image.draft(None, (image.width // scale, image.height // scale))
         image.load()

@@ -15,7 +15,7 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 STATUS_LINE = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 REFUSALS = {  # the answers to what is not even a request
-    status: STATUS_LINE[status] + _JSON_HEAD % len(body) + body
+    status: STATUS_LINE[status] + (b"retry-after: 1\r\n" if status == 429 else b"") + _JSON_HEAD % len(body) + body
     for status, body in {
         400: b'{"error":"the request is not HTTP/1.1","code":"bad_request"}',
         414: b'{"error":"the URL is too long","code":"headers"}',

@@ -10,9 +10,8 @@ from service.errors import InvalidRequest, Unsupported, quoted
 MAX_WHOLE: Final = 2**63 - 1
 _FAULT_CHARACTERS: Final = 160
 _MAX_PARTS: Final = 64  # inputs or outputs; models here have one input and three outputs at most
-_MAX_COLONS: Final = (
-    4096  # there is one a key: a million keys take a second and half a gigabyte before they are refused
-)
+# keys and objects: a million of either take a second and hundreds of megabytes before they are refused
+_MAX_COLONS: Final = 4_096
 Parameters = dict[str, Any]
 # of a list only the first fault is looked for: pydantic keeps one an element, hundreds of times as large as its text
 _FirstFault = Field(fail_fast=True)
@@ -53,8 +52,8 @@ class Content(Part):
 
 def read(data: bytes) -> Content:
     """Parse the JSON of a request; raises `InvalidRequest` with the first fault in one line."""
-    if data.count(b":") > _MAX_COLONS:
-        raise InvalidRequest(f"the JSON has more than {_MAX_COLONS} keys, or colons in texts")
+    if data.count(b":") > _MAX_COLONS or data.count(b"{") > _MAX_COLONS:
+        raise InvalidRequest(f"the JSON has more than {_MAX_COLONS:,} keys or objects, or colons and braces in texts")
     try:
         return Content.model_validate_json(data)
     except ValidationError as error:

@@ -69,8 +69,8 @@ class InferWanted(_Open):
 
 
 class InferRequest(_Open):
-    inputs: list[InferInput]
-    outputs: list[InferWanted] | None = None
+    inputs: Annotated[list[InferInput], Field(max_length=64)]
+    outputs: Annotated[list[InferWanted], Field(max_length=64)] | None = None
     """All of them if not given."""
     id: str | None = None
     parameters: Parameters | None = None

@@ -37,7 +37,7 @@ def resolve(store: ModelStore, model: tuple[str, int], plan: ModelPlan, settings
         if key not in known:
             known = {old: value for old, value in known.items() if not old.startswith(f"{name}/{version}/{provider}/")}
             known[key] = _fastest(store, name, version, plan, settings)
-            shared_file.replace(folder / _FILE, json.dumps(known, indent=2))
+            _write(folder / _FILE, known)
         return known[key]
 
 
@@ -53,6 +53,14 @@ def _read(path: Path) -> dict[str, Precision]:
     if not isinstance(content, dict):
         return {}
     return {key: value for key, value in content.items() if value in get_args(Precision)}
+
+
+def _write(path: Path, known: dict[str, Precision]) -> None:
+    """Write down what was measured; where that fails, as on a full disk, others measure again."""
+    try:
+        shared_file.replace(path, json.dumps(known, indent=2))
+    except OSError as error:
+        logger.warning("%s cannot be written, others measure precisions again: %s", path, error)
 
 
 def _fastest(store: ModelStore, name: str, version: int, plan: ModelPlan, settings: Settings) -> Precision:

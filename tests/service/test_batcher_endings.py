@@ -31,6 +31,21 @@ async def test_a_deadline_that_passes_in_the_queue_ends_the_wait() -> None:
     assert seen.depths[-1] == 0
 
 
+async def test_a_batch_is_answered_though_it_cannot_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when there is no memory for another series."""
+    device = Device()
+    async with running(device) as (batcher, seen):
+
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(seen, "batch", fail)
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        async with asyncio.timeout(10):
+            await asyncio.gather(submit(batcher, 0), submit(batcher, 1))
+            await submit(batcher, 2)
+
+
 async def test_a_deadline_that_passes_at_the_device_ends_the_wait() -> None:
     """A stuck device does not keep its clients; others wait on."""
     device = Device(held=True)

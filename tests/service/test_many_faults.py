@@ -16,7 +16,11 @@ from tests.service.conftest import StartWorker
 
 MANY = 500_000
 TENSOR = {"name": "images", "datatype": "UINT8", "shape": [1]}
-KEYS = {f"{number:x}": 1 for number in range(MANY)}
+
+
+def keys() -> dict[str, int]:
+    """Many."""
+    return {f"{number:x}": 1 for number in range(MANY)}
 
 
 @pytest.mark.parametrize(
@@ -28,10 +32,10 @@ KEYS = {f"{number:x}": 1 for number in range(MANY)}
         (lambda: {"inputs": [TENSOR], "outputs": [1] * MANY}, "outputs.0: "),
         (lambda: {"inputs": [TENSOR] * 65}, "inputs: List should have at most 64 items"),
         (lambda: {"inputs": [TENSOR], "outputs": [{"name": "logits"}] * 65}, "outputs: List should have at most 64"),
-        (lambda: {"inputs": [{"name": "x"}] * MANY}, "more than 4096 keys"),
-        (lambda: {"inputs": []} | KEYS, "more than 4096 keys"),
-        (lambda: {"inputs": [KEYS]}, "more than 4096 keys"),
-        (lambda: {"inputs": [], "parameters": KEYS}, "more than 4096 keys"),
+        (lambda: {"inputs": [{"name": "x"}] * MANY}, "more than 4,096 keys"),
+        (lambda: {"inputs": []} | keys(), "more than 4,096 keys"),
+        (lambda: {"inputs": [keys()]}, "more than 4,096 keys"),
+        (lambda: {"inputs": [], "parameters": keys()}, "more than 4,096 keys"),
     ],
 )
 def test_an_inference_request_is_refused_for_its_first_fault(make: Callable[[], dict[str, Any]], says: str) -> None:
@@ -71,7 +75,7 @@ async def test_a_body_of_few_fields_is_small(start_worker: StartWorker, method: 
     assert looked_into.status == 400
 
 
-@pytest.mark.parametrize("content", [[{}] * MANY, [[]] * MANY, ["aGk="] * MANY, [{"images": KEYS}]])
+@pytest.mark.parametrize("content", [[{}] * MANY, [[]] * MANY, ["aGk="] * MANY, [{"images": keys()}]])
 def test_image_files_are_counted_before_they_are_parsed(content: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every object, list or text of the body would be made just to be counted."""
     monkeypatch.delattr(images, "json")

@@ -77,3 +77,17 @@ def test_on_a_full_disk_the_file_stays_as_it_was(tmp_path: Path, monkeypatch: py
         shared_file.replace(path, '{"more": 1}')
 
     assert path.read_text() == "{}"
+
+
+def test_on_a_full_disk_what_was_measured_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[str]
+) -> None:
+    """A server starts without it having been written down."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    assert [resolve(tmp_path) for _ in range(2)] == ["int8"] * 2
+    assert measured == ["lenet"] * 2
