@@ -85,7 +85,8 @@ class Quality:
             shared = values()
             for class_id in top.tolist():
                 shared[start + slots[class_id]] += 1.0
-            self._gathered.append((_thinned(images), probabilities, top))
+            # a copy: what the runtime gave out keeps all that its session has ever run with, though that is closed
+            self._gathered.append((_thinned(images), probabilities.copy(), top))
             self._images += len(top)
         if self._images >= self._most:
             self.fold()

@@ -67,6 +67,17 @@ async def test_the_rest_is_worked_out_for_many_at_once() -> None:
     assert numbers(metrics, families.BRIGHTNESS)[-1] == pytest.approx(0.4, abs=1e-5)
 
 
+async def test_the_runtimes_own_arrays_are_not_kept_until_then() -> None:
+    """They keep the memory of a session that has been closed."""
+    _, quality = made()
+    rows = np.asarray([sure(3)], np.float32)
+    quality.watched(lambda _: Outputs(rows, rows))(IMAGE)
+    quality.count()
+    (gathered,) = quality._gathered
+
+    assert not any(np.shares_memory(one, rows) for one in gathered)
+
+
 async def test_it_is_worked_out_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the time is over, and when enough has come together."""
     monkeypatch.setattr(live, "FOLD_S", 0.0)
