@@ -77,10 +77,9 @@ class Infer:
         return await self._answer(request, model, values, _embedding)
 
     def _model(self, request: Request, values: dict[str, str]) -> ServedModel:
-        version = values.get("version")
         return self._find(
             values.get("model"),
-            None if version is None else parameters.integer("version", version, 1, parameters.MAX_VERSION),
+            parameters.version(values),
             values.get("precision"),
             request.headers.get(b"x-client-id"),
         )

@@ -1,13 +1,13 @@
 """Query parameters: parsed once, checked against the ones that a route knows, refused by name and range."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl
 
 from service.errors import BadParameter, quoted
 
 _NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")  # as JSON and most languages write it
-MAX_VERSION = 10**9  # of a model
+MAX_VERSION = 999_999_999  # of a model; as a plan has it
 _NUMBER_LENGTH = 32  # characters; 24 are all that a double has
 
 
@@ -35,6 +35,12 @@ def integer(name: str, text: str, low: int, high: int) -> int:
     if text.isascii() and text.isdecimal() and len(text) <= 9 and low <= int(text) <= high:
         return int(text)
     raise BadParameter(f"{name}: must be a whole number from {low} to {high}")
+
+
+def version(values: Mapping[str, str]) -> int | None:
+    """Return the version that is asked for, None where none is; raises `BadParameter`."""
+    given = values.get("version")
+    return None if given is None else integer("version", given, 1, MAX_VERSION)
 
 
 def one_of(name: str, text: str, allowed: Collection[int]) -> int:

@@ -8,13 +8,12 @@ import random
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from models.spec import first_fault
-from service import parameters
+from service import fields, parameters
 from service.catalog import Catalog
-from service.errors import BadJson, BadParameter, Conflict, UnknownLabel, UnknownModel, UnknownRequest, quoted
+from service.errors import Conflict, UnknownLabel, UnknownModel, UnknownRequest, quoted
 from service.families import CALIBRATION, FEEDBACK, RECORDS_DROPPED
 from service.http import FEW_BYTES, Request, Response, Route
 from service.metrics import Metrics
@@ -77,7 +76,7 @@ class Feedback:
     async def tell(self, request: Request) -> Response:
         """POST /v1/feedback: tell the label of an image."""
         parameters.parse(request.query, ())
-        told = _parse(request.body)
+        told = fields.parse(Label, request.body)
         store = self._store
         if store is None:
             raise UnknownRequest("requests are not recorded here: CONVSERVE_FEEDBACK is 0")
@@ -135,12 +134,3 @@ class Feedback:
         values = [0.0] * calibration.SIZE
         calibration.count(values, prediction.confidence, right=right)
         metrics.block(CALIBRATION, labels, calibration.SIZE).add(values)
-
-
-def _parse(body: bytes) -> Label:
-    try:
-        return Label.model_validate_json(body)
-    except ValidationError as error:
-        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
-            raise BadJson("the body is no JSON") from None
-        raise BadParameter(first_fault(error)) from None

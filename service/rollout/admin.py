@@ -3,13 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_json
 
-from models.spec import first_fault
 from models.store import Precision
-from service import parameters
-from service.errors import BadJson, BadParameter, UnknownModel, quoted
+from service import fields, parameters
+from service.errors import UnknownModel, quoted
 from service.http import FEW_BYTES, Handler, Request, Response, Route
 from service.rollout import edits
 from service.rollout.control import Control, PlanEdit
@@ -163,9 +162,4 @@ def _route(what: str, handlers: dict[str, Handler]) -> Route:
 
 def _parse(kind: type[Body], request: Request) -> Body:
     """Return the request's JSON body, an empty one being `{}`; raises `BadJson` or `BadParameter`."""
-    try:
-        return kind.model_validate_json(request.body or b"{}")
-    except ValidationError as error:
-        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
-            raise BadJson("the body is no JSON") from None
-        raise BadParameter(first_fault(error)) from None
+    return fields.parse(kind, request.body or b"{}")

@@ -26,9 +26,7 @@ class Preview:
     async def preprocess(self, request: Request) -> Response:
         """POST /v1/preprocess: decode and fit one image as the model's spec says."""
         values = parameters.parse(request.query, _PARAMETERS)
-        given = values.get("version")
-        version = None if given is None else parameters.integer("version", given, 1, parameters.MAX_VERSION)
-        model = self._engine.catalog.find(values.get("model"), version)
+        model = self._engine.catalog.find(values.get("model"), parameters.version(values))
         model.batcher.reserve(1, request.claim)
         try:
             decoding = self._decoder.begin(request.body, model.spec.geometry, request.claim.deadline)

@@ -4,6 +4,7 @@ import pytest
 
 from service import parameters
 from service.errors import BadParameter
+from service.openapi.v1 import VERSION
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,13 @@ def test_what_is_no_share_is_refused_by_name(text: str) -> None:
     """And nothing else that Python would take for a number."""
     with pytest.raises(BadParameter, match="threshold: must be a number from 0 to 1"):
         parameters.share("threshold", text)
+
+
+def test_a_version_goes_as_far_as_the_document_says() -> None:
+    """And not one further."""
+    most = VERSION.schema["maximum"]
+
+    assert parameters.version({"version": str(most)}) == most
+    assert parameters.version({}) is None
+    with pytest.raises(BadParameter, match=f"version: must be a whole number from 1 to {most}"):
+        parameters.version({"version": str(most + 1)})

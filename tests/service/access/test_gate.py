@@ -146,12 +146,16 @@ async def test_the_guard_asks_before_it_reads_the_body(tmp_path: Path) -> None:
     assert (limited.status, limited.json()["code"], limited.headers["retry-after"]) == (429, "rate_limited", "1")
 
 
-async def test_every_use_of_an_admin_route_leaves_a_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Refused ones too; classifying leaves none."""
+@pytest.fixture
+def audit_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """The lines of the audit."""
     monkeypatch.setattr(logging.getLogger("convserve"), "propagate", True)
     caplog.set_level("INFO", "convserve.audit")
+    return caplog
+
+
+async def test_every_use_of_an_admin_route_leaves_a_line(tmp_path: Path, audit_log: pytest.LogCaptureFixture) -> None:
+    """Refused ones too; classifying leaves none."""
     path = tmp_path / "keys"
     path.write_text(line("ann", "classify") + line("root", "admin"))
 
@@ -164,19 +168,15 @@ async def test_every_use_of_an_admin_route_leaves_a_line(
     for target, name in (("/work", "ann"), ("/rule", "ann"), ("/rule", "bob"), ("/rule", "root")):
         await request(guard, "POST", target, headers={"X-API-Key": name, "X-Request-ID": f"{name}-1"})
 
-    assert caplog.messages == [
+    assert audit_log.messages == [
         "POST /rule: 403, key none, client 127.0.0.1, request ann-1",
         "POST /rule: 401, key none, client 127.0.0.1, request bob-1",
         "POST /rule: 200, key root, client 127.0.0.1, request root-1",
     ]
 
 
-async def test_of_a_long_path_the_line_has_a_part(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_of_a_long_path_the_line_has_a_part(tmp_path: Path, audit_log: pytest.LogCaptureFixture) -> None:
     """Anybody may send one, and each is logged."""
-    monkeypatch.setattr(logging.getLogger("convserve"), "propagate", True)
-    caplog.set_level("INFO", "convserve.audit")
     path = tmp_path / "keys"
     path.write_text(line("root", "admin"))
     routes = (Route("/rule/{name}", {"POST": cast("Handler", None)}, role="admin"),)
@@ -184,7 +184,7 @@ async def test_of_a_long_path_the_line_has_a_part(
 
     await request(guard, "POST", "/rule/" + "\x7f" * 8000)
 
-    (message,) = caplog.messages
+    (message,) = audit_log.messages
     assert len(message) < 400
     assert message.startswith("POST /rule/\x7f")
     assert "...: 401, key none" in message
